@@ -1,0 +1,1 @@
+"""From raw files to the tables of a corpus: adapters, cleaning, splits."""

@@ -1,0 +1,1 @@
+"""From scores to datasets: select, pair, render, validate, export."""

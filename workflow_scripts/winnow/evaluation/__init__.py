@@ -1,0 +1,1 @@
+"""From models to numbers on held-out prompts."""

@@ -1,0 +1,1 @@
+"""Log-probabilities, entropy, masks and losses: tensors in, tensors out."""

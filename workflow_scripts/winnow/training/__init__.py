@@ -1,0 +1,1 @@
+"""From datasets to models: base models, preflight, SFT, DPO, checkpoints."""
