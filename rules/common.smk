@@ -1,0 +1,116 @@
+"""What every file here uses: the studies, and functions from wildcards to files and settings."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+from winnow.core.code import import_closure
+from winnow.core.entry import pins
+from winnow.core.errors import WinnowError
+from winnow.core.ids import canonical_json
+from winnow.core.study import load_site, load_study
+
+try:
+    SITE = load_site(config)
+    _files = sorted((ROOT / "studies").glob("*.yaml"))
+    STUDIES = {file.stem: load_study(file, SITE, ROOT) for file in _files}
+    for _name in SITE.studies:
+        if _name not in STUDIES:
+            raise WinnowError("config.yaml, key studies", f"there is no studies/{_name}.yaml")
+except WinnowError as error:
+    raise WorkflowError(str(error)) from None
+
+STUDY_TREE = {name: study.model_dump(mode="json") for name, study in STUDIES.items()}  # for lookup()
+
+# Under conda each environment has its own `python`; else the site names one, or Snakemake's own serves.
+IN_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+PYTHON = {
+    kind: "python" if IN_CONDA else interpreter or sys.executable
+    for kind, interpreter in SITE.interpreters.model_dump().items()
+}
+PINS = {kind: pins(kind) for kind in PYTHON}
+
+
+def alternatives(names):
+    """Return a pattern that matches exactly the given names; a typo then fits nothing."""
+    return "|".join(sorted(map(re.escape, names))) or "(?!)"
+
+
+def names(attribute):
+    """Return every key of one attribute over all studies."""
+    return {name for study in STUDIES.values() for name in getattr(study, attribute)}
+
+
+def datasets_of(stage):
+    """Return the names of the datasets of one stage over all studies."""
+    return {name for study in STUDIES.values() for name, dataset in study.datasets.items() if dataset.stage == stage}
+
+
+def runs_of(stage):
+    """Return the names of the runs of one stage over all studies."""
+    return {name for study in STUDIES.values() for name, run in study.runs.items() if run.stage == stage}
+
+
+def base_runs(study):
+    """Return the pseudo-runs of a study: the untrained model of each modality."""
+    return [f"base_{modality}" for modality in study.modalities]
+
+
+wildcard_constraints:
+    study=alternatives(STUDIES),
+    corpus=alternatives(names("corpora")),
+    batch=alternatives(f"corpus-{name}" for name in names("corpora")),
+    shard=r"\d+",
+    shards=r"\d+",
+    dataset=alternatives(names("datasets")),
+    modality=alternatives(names("modalities")),
+    model=alternatives(names("models")),
+    run=alternatives(names("runs")),
+    evaluated=alternatives(names("runs") | {run for study in STUDIES.values() for run in base_runs(study)}),
+
+
+def code(script):
+    """Return a script and its import closure, relative to the checkout: an edit reruns only what it touches."""
+    return [str(file.relative_to(ROOT)) for file in import_closure(ROOT / "workflow_scripts" / f"{script}.py")]
+
+
+def study_of(wildcards):
+    """Return the study that a job belongs to."""
+    return STUDIES[wildcards.study]
+
+
+def run_of(wildcards):
+    """Return the resolved run that a job trains."""
+    return study_of(wildcards).runs[wildcards.run]
+
+
+def spec(settings):
+    """Return settings as the JSON text that a script takes; equal settings give equal text."""
+    return canonical_json(settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings)
+
+
+def pick(settings, *keys):
+    """Return some of the settings as JSON values, so that the others cannot cause a rerun."""
+    values = settings.model_dump(mode="json")
+    return {key: values[key] for key in keys}
+
+
+def existing(paths, key):
+    """Return raw input files, or say at planning time which key names a file that is not there."""
+    for path in paths:
+        if not Path(path).exists():
+            raise WorkflowError(
+                f"{key}: {path}: there is no such file\n  fix: put it there, or set data_root in config.yaml"
+                " or with --config data_root=FOLDER (docs/inputs.md says which files belong there)"
+            )
+    return paths
+
+
+def named(pattern, keys, study):
+    """Return NAME=PATH arguments for files that a script takes one per corpus, dataset or run."""
+    return [f"{key}={pattern.format(study=study, key=key)}" for key in keys]

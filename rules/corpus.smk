@@ -1,0 +1,55 @@
+rule ingest:
+    input:
+        code=code("ingest"),
+        raw=raw_files,
+    output:
+        prompts="results/{study}/corpus/{corpus}/prompts.parquet",
+        responses="results/{study}/corpus/{corpus}/responses.parquet",
+        rejected="results/{study}/corpus/{corpus}/rejected.parquet",
+        manifest="results/{study}/corpus/{corpus}/ingest.manifest.json",
+    log:
+        "results/{study}/logs/ingest/{corpus}.log",
+    benchmark:
+        "results/{study}/benchmarks/ingest/{corpus}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=lambda wildcards: spec(corpus_of(wildcards)),
+    message:
+        "Reading the corpus {wildcards.corpus} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --corpus {wildcards.corpus:q}"
+        " --prompts {output.prompts:q} --responses {output.responses:q} --rejected {output.rejected:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule split:
+    input:
+        code=code("split"),
+        prompts="results/{study}/corpus/{corpus}/prompts.parquet",
+    output:
+        splits="results/{study}/corpus/{corpus}/splits.parquet",
+        manifest="results/{study}/corpus/{corpus}/splits.manifest.json",
+    log:
+        "results/{study}/logs/split/{corpus}.log",
+    benchmark:
+        "results/{study}/benchmarks/split/{corpus}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=split_spec,
+    message:
+        "Splitting the prompts of {wildcards.corpus} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
+        " --splits {output.splits:q} --manifest {output.manifest:q} > {log:q} 2>&1"

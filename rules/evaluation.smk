@@ -1,0 +1,99 @@
+rule render_heldout:
+    input:
+        code=code("render_heldout"),
+        templates="resources/prompts",
+        prompts=heldout_source("prompts"),
+        responses=heldout_source("responses"),
+        splits=heldout_source("splits"),
+        scores="results/{study}/scores/review_evaluations.jsonl",
+        model=model_manifest,
+    output:
+        heldout="results/{study}/evaluation/heldout/{modality}.parquet",
+        manifest="results/{study}/evaluation/heldout/{modality}.manifest.json",
+    log:
+        "results/{study}/logs/render_heldout/{modality}.log",
+    benchmark:
+        "results/{study}/benchmarks/render_heldout/{modality}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        mem_mb=6000,
+        runtime=60,
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
+        spec=heldout_spec,
+        model=model_of,
+    message:
+        "Rendering the held-out rows of {wildcards.study} as {wildcards.modality}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
+        " --responses {input.responses:q} --scores {input.scores:q} --splits {input.splits:q}"
+        " --model {params.model:q} --out {output.heldout:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule evaluate_run:
+    input:
+        code=code("evaluate_run"),
+        model=lambda wildcards: f"{evaluated_model(wildcards)}/manifest.json",
+        run=evaluated_ready,
+        heldout=heldout_table,
+        preferences=lambda wildcards: list(preference_tables(wildcards).values()),
+    output:
+        generations="results/{study}/evaluation/heldout/{evaluated}/generations.jsonl",
+        rows="results/{study}/evaluation/heldout/{evaluated}/rows.jsonl",
+        metrics="results/{study}/evaluation/heldout/{evaluated}/metrics.json",
+    log:
+        "results/{study}/logs/evaluate_run/{evaluated}.log",
+    benchmark:
+        "results/{study}/benchmarks/evaluate_run/{evaluated}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    threads: lookup("{study}/evaluation/threads", within=STUDY_TREE)
+    resources:
+        gpu=lookup("{study}/evaluation/gpu", within=STUDY_TREE),
+        mem_mb=lookup("{study}/evaluation/mem_mb", within=STUDY_TREE),
+        runtime=lookup("{study}/evaluation/runtime", within=STUDY_TREE),
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
+        spec=evaluation_spec,
+        model=evaluated_model,
+        weights=evaluated_weights,
+        preferences=preference_arguments,
+    message:
+        "Evaluating {wildcards.evaluated} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} {params.weights}"
+        " --heldout {input.heldout:q} {params.preferences} --generations {output.generations:q}"
+        " --rows {output.rows:q} --metrics {output.metrics:q} > {log:q} 2>&1"
+
+
+rule compare_runs:
+    input:
+        code=code("compare_runs"),
+        metrics=per_evaluated("metrics.json"),
+        rows=per_evaluated("rows.jsonl"),
+        training=per_run("metrics.jsonl"),
+    output:
+        comparison="results/{study}/comparison/comparison.json",
+        plot="results/{study}/comparison/comparison.png",
+    log:
+        "results/{study}/logs/compare_runs.log",
+    benchmark:
+        "results/{study}/benchmarks/compare_runs.jsonl"
+    conda:
+        "../envs/report.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["report"],
+        pins=PINS["report"],
+        spec=comparison_spec,
+        metrics=per_evaluated_arguments("metrics.json"),
+        rows=per_evaluated_arguments("rows.jsonl"),
+        training=metrics_arguments,
+        folder=subpath(output.comparison, parent=True),
+    message:
+        "Comparing the runs of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --metrics {params.metrics:q} --rows {params.rows:q}"
+        " --training {params.training:q} --comparison {output.comparison:q} --plots {params.folder:q} > {log:q} 2>&1"

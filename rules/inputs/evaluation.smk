@@ -1,0 +1,133 @@
+"""From wildcards to files: held-out rows, models and pairs that a run is measured on."""
+
+
+def is_base(run):
+    """Say whether a run is a pseudo-run: the untrained model of a modality."""
+    return run.startswith("base_")
+
+
+def evaluated_runs(study):
+    """Return everything that a study compares: the base of each modality, then its runs."""
+    return [*base_runs(STUDIES[study]), *STUDIES[study].runs]
+
+
+def evaluated_modality(wildcards):
+    """Return the modality of a run or pseudo-run."""
+    if is_base(wildcards.evaluated):
+        return wildcards.evaluated.removeprefix("base_")
+    return study_of(wildcards).runs[wildcards.evaluated].modality
+
+
+def evaluated_model(wildcards):
+    """Return the folder of the base model of a run or pseudo-run."""
+    name = study_of(wildcards).modalities[evaluated_modality(wildcards)].model
+    return f"results/{wildcards.study}/models/{name}"
+
+
+def evaluated_ready(wildcards):
+    """Return what says that the evaluated model is complete."""
+    run = wildcards.evaluated
+    return [] if is_base(run) else [model_ready(wildcards.study, run)]
+
+
+def evaluated_weights(wildcards):
+    """Return the options that name a trained model's weights and the manifest that vouches for them."""
+    run, study = wildcards.evaluated, wildcards.study
+    if is_base(run):
+        return ""
+    return f"--weights checkpoints/{study}/{run}/model --run-manifest {model_ready(study, run)}"
+
+
+def heldout_table(wildcards):
+    """Return the held-out rows that a run is measured on."""
+    return f"results/{wildcards.study}/evaluation/heldout/{evaluated_modality(wildcards)}.parquet"
+
+
+def heldout_corpus(wildcards):
+    """Return the corpus whose held-out prompts are used: that of the study's first SFT dataset."""
+    datasets = study_of(wildcards).datasets.values()
+    return next(
+        (d.corpus for d in datasets if d.stage == "sft"),
+        next(iter(study_of(wildcards).corpora)),
+    )
+
+
+def heldout_source(table):
+    """Return a function from wildcards to a table of the held-out corpus."""
+    return lambda wildcards: f"results/{wildcards.study}/corpus/{heldout_corpus(wildcards)}/{table}.parquet"
+
+
+def heldout_spec(wildcards):
+    """Return the spec of rendering held-out rows."""
+    rows = study_of(wildcards).evaluation.max_loss_rows
+    return spec({"max_loss_rows": rows, **rendering(wildcards, heldout_corpus(wildcards))})
+
+
+def preference_tables(wildcards):
+    """Return the validation pairs of every DPO dataset, in the run's modality."""
+    modality = evaluated_modality(wildcards)
+    return {
+        name: f"results/{wildcards.study}/datasets/{name}/{modality}/val.parquet"
+        for name, dataset in study_of(wildcards).datasets.items()
+        if dataset.stage == "dpo"
+    }
+
+
+def preference_arguments(wildcards):
+    """Return `--preferences NAME=PATH ...`, or nothing without DPO datasets."""
+    pairs = [f"{name}={path}" for name, path in preference_tables(wildcards).items()]
+    return " ".join(["--preferences", *pairs]) if pairs else ""
+
+
+def evaluation_spec(wildcards):
+    """Return the spec of evaluating one run or pseudo-run."""
+    run = wildcards.evaluated
+    seed = 0 if is_base(run) else study_of(wildcards).runs[run].seed
+    settings = pick(study_of(wildcards).evaluation, *EVALUATION_KEYS)
+    return spec(settings | {"run": run, "seed": seed})
+
+
+# Of the evaluation's settings, those that change a number; the rest says where and how fast it runs.
+EVALUATION_KEYS = ("max_loss_rows", "samples", "max_new_tokens", "batch_size")
+
+
+def per_evaluated(file):
+    """Return a function from wildcards to one file of every run and pseudo-run."""
+    return lambda wildcards: [
+        f"results/{wildcards.study}/evaluation/heldout/{run}/{file}" for run in evaluated_runs(wildcards.study)
+    ]
+
+
+def per_evaluated_arguments(file):
+    """Return a function from wildcards to RUN=PATH arguments of one file of every run and pseudo-run."""
+    return lambda wildcards: named(
+        f"results/{{study}}/evaluation/heldout/{{key}}/{file}",
+        evaluated_runs(wildcards.study),
+        wildcards.study,
+    )
+
+
+def per_run(file):
+    """Return a function from wildcards to one file of every run."""
+    return lambda wildcards: [f"results/{wildcards.study}/runs/{run}/{file}" for run in study_of(wildcards).runs]
+
+
+def comparison_spec(wildcards):
+    """Return what a comparison needs to know of a study's runs."""
+    study = pick(study_of(wildcards), "study", "runs", "modalities")
+    return spec(
+        {
+            "study": study["study"],
+            "runs": list(study["runs"].values()),
+            "modalities": list(study["modalities"]),
+        }
+    )
+
+
+def metrics_arguments(wildcards):
+    """Return RUN=PATH for the training metrics of every run."""
+    return named(
+        "results/{study}/runs/{key}/metrics.jsonl",
+        study_of(wildcards).runs,
+        wildcards.study,
+    )

@@ -1,0 +1,87 @@
+rule save_study:
+    input:
+        code=code("save_study"),
+    output:
+        study="results/{study}/study.json",
+    log:
+        "results/{study}/logs/save_study.log",
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=lambda wildcards: spec(study_of(wildcards)),
+    message:
+        "Saving the resolved settings of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --out {output.study:q} > {log:q} 2>&1"
+
+
+rule plot_curves:
+    input:
+        code=code("plot_curves"),
+        metrics="results/{study}/runs/{run}/metrics.jsonl",
+    output:
+        curves=report(
+            "results/{study}/runs/{run}/curves.png",
+            caption="../resources/report/curves.rst",
+            category="{study}",
+            subcategory="training",
+            labels={"run": "{run}"},
+        ),
+    log:
+        "results/{study}/logs/plot_curves/{run}.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["report"],
+        pins=PINS["report"],
+        spec=lambda wildcards: spec(run_of(wildcards)),
+    message:
+        "Drawing the training curves of {wildcards.run} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --metrics {input.metrics:q} --spec {params.spec:q}"
+        " --out {output.curves:q} > {log:q} 2>&1"
+
+
+rule build_report:
+    input:
+        code=code("build_report"),
+        template="resources/report",
+        study="results/{study}/study.json",
+        corpora=lambda wildcards: [
+            f"results/{wildcards.study}/corpus/{corpus}/{name}.manifest.json"
+            for corpus in study_of(wildcards).corpora
+            for name in ("ingest", "splits")
+        ],
+        scores="results/{study}/scores/scores.manifest.json",
+        validations=lambda wildcards: validations(wildcards.study),
+        exports=lambda wildcards: exports(wildcards.study),
+        runs=per_run("manifest.json"),
+        curves=per_run("curves.png"),
+        metrics=per_evaluated("metrics.json"),
+        comparison="results/{study}/comparison/comparison.json",
+    output:
+        report=report(
+            "results/{study}/report.html",
+            caption="../resources/report/report.rst",
+            category="{study}",
+            subcategory="report",
+        ),
+    log:
+        "results/{study}/logs/build_report.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["report"],
+        pins=PINS["report"],
+        spec=lambda wildcards: spec(study_of(wildcards)),
+        results=subpath(output.report, parent=True),
+        benchmarks="results/{study}/benchmarks",
+    message:
+        "Writing the report of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --results {params.results:q}"
+        " --benchmarks {params.benchmarks:q} --out {output.report:q} > {log:q} 2>&1"

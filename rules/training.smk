@@ -1,0 +1,138 @@
+rule prepare_model:
+    input:
+        code=code("prepare_model"),
+        texts=tiny_texts,
+        files=local_model_files,
+    output:
+        manifest="results/{study}/models/{model}/manifest.json",
+    log:
+        "results/{study}/logs/prepare_model/{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/prepare_model/{model}.jsonl"
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
+        spec=lambda wildcards: spec(study_of(wildcards).models[wildcards.model]),
+        texts=lambda wildcards, input: f"--texts {input.texts}" if input.texts else "",
+        folder=subpath(output.manifest, parent=True),
+    message:
+        "Preparing the base model {wildcards.model} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} {params.texts} --out {params.folder:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule preflight:
+    input:
+        code=code("preflight"),
+        model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
+        train=run_data("train.parquet"),
+        val=run_data("val.parquet"),
+        validation=run_data("validation.json"),
+    output:
+        report="results/{study}/runs/{run}/preflight.json",
+    log:
+        "results/{study}/logs/preflight/{run}.log",
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
+        spec=lambda wildcards: spec(run_of(wildcards)),
+        model=run_base,
+    message:
+        "Checking the settings of {wildcards.run} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} --train {input.train:q}"
+        " --val {input.val:q} --validation {input.validation:q} --report {output.report:q} > {log:q} 2>&1"
+
+
+rule train_sft:
+    input:
+        code=code("train_sft"),
+        preflight="results/{study}/runs/{run}/preflight.json",
+        model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
+        parent=parent_ready,
+        train=run_data("train.parquet"),
+        val=run_data("val.parquet"),
+    output:
+        spec="results/{study}/runs/{run}/spec.json",
+        metrics="results/{study}/runs/{run}/metrics.jsonl",
+        manifest="results/{study}/runs/{run}/manifest.json",
+    log:
+        "results/{study}/logs/train/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/train/{run}.jsonl"
+    wildcard_constraints:
+        run=alternatives(runs_of("sft")),
+    retries: 2
+    conda:
+        "../envs/train.yaml"
+    threads: lookup("{study}/runs/{run}/threads", within=STUDY_TREE)
+    resources:
+        gpu=lookup("{study}/runs/{run}/gpu", within=STUDY_TREE),
+        mem_mb=lookup("{study}/runs/{run}/mem_mb", within=STUDY_TREE),
+        runtime=lookup("{study}/runs/{run}/runtime", within=STUDY_TREE),
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
+        spec=lambda wildcards: spec(run_of(wildcards)),
+        model=run_base,
+        parent=parent_argument,
+        checkpoints="checkpoints/{study}/{run}",
+        trackers=lambda wildcards, resources: ",".join(SITE.trackers),
+    message:
+        "Training {wildcards.run} of {wildcards.study} (SFT) on {resources.gpu} GPUs"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
+        " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
+        " --trackers {params.trackers:q} --spec-out {output.spec:q} --metrics {output.metrics:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+use rule train_sft as train_dpo with:
+    input:
+        code=code("train_dpo"),
+        preflight="results/{study}/runs/{run}/preflight.json",
+        model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
+        parent=parent_ready,
+        train=run_data("train.parquet"),
+        val=run_data("val.parquet"),
+    wildcard_constraints:
+        run=alternatives(runs_of("dpo")),
+    message:
+        "Training {wildcards.run} of {wildcards.study} (DPO) on {resources.gpu} GPUs"
+
+
+rule merge_adapter:
+    input:
+        code=code("merge_adapter"),
+        run="results/{study}/runs/{run}/manifest.json",
+        model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
+        parent=parent_ready,
+    output:
+        manifest="results/{study}/runs/{run}/merge.json",
+    log:
+        "results/{study}/logs/merge_adapter/{run}.log",
+    benchmark:
+        "results/{study}/benchmarks/merge_adapter/{run}.jsonl"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        mem_mb=lookup("{study}/runs/{run}/mem_mb", within=STUDY_TREE),
+        runtime=60,
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
+        model=run_base,
+        parent=parent_argument,
+        checkpoints="checkpoints/{study}/{run}",
+    message:
+        "Merging the adapter of {wildcards.run} of {wildcards.study}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --run-manifest {input.run:q} --model {params.model:q} {params.parent}"
+        " --checkpoints {params.checkpoints:q} --manifest {output.manifest:q} > {log:q} 2>&1"
