@@ -1,5 +1,6 @@
 """How every script starts and ends: right software or none, clear errors, one exit status each."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -46,6 +47,13 @@ def check_environment(kind: str) -> None:
         )
 
 
+def _disk_is_full(error: Exception) -> bool:
+    """Say whether a write failed for want of space or quota, in Python's, Arrow's or DuckDB's words."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return True
+    return any(words in str(error) for words in ("No space left on device", "File too large", "Disk quota exceeded"))
+
+
 def run(main: Callable[[], None], *, environment: str) -> None:
     """Run a script's `main` after checking its environment; exit 2 with a message on a user's error."""
     # Line by line, or a log shows nothing until the end.
@@ -56,13 +64,13 @@ def run(main: Callable[[], None], *, environment: str) -> None:
     except WinnowError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:
-        if error.errno != 28:
+    except Exception as error:  # to tell a full disk, which is nobody's defect, from all others
+        if not _disk_is_full(error):
             raise
-        place = error.filename or "the output"
+        place = getattr(error, "filename", None) or "an output"
         print(
-            f"error: {place}: the disk is full; nothing half-written was left behind\n"
-            "  fix: free some space and run the same command again",
+            f"error: {place}: could not be written ({error}); no half-written file was left behind\n"
+            "  fix: free some space or raise the quota, and run the same command again",
             file=sys.stderr,
         )
         sys.exit(2)

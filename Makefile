@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need and are safe to repeat.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+
+.PHONY: setup demo test lint format schemas lock clean
+
+setup: $(VENV)/installed
+
+# Built anew from the lock whenever the lock changes; a broken attempt leaves no stamp.
+$(VENV)/installed: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Winnow needs Python 3.11 or newer: make PYTHON=python3.11 setup")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	touch $@
+
+demo: setup
+	$(BIN)/snakemake --cores $(CORES) --quiet host -- results/demo/report.html
+	@echo "Open results/demo/report.html"
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+# After a change of the types in winnow/core/config.py.
+schemas: setup
+	$(BIN)/python workflow_scripts/write_schemas.py
+
+# After a change of requirements/*.in.
+lock: setup
+	$(BIN)/python requirements/lock.py
+
+# Results, checkpoints and caches stay: they may have cost days.
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
