@@ -1,0 +1,94 @@
+"""Measure one model on held-out prompts: loss, preferences on validation pairs, and a few greedy samples.
+
+Inputs: the base model's folder, the trained weights (without them the base model itself is measured),
+the run's manifest to check the weights against, held-out responses and DPO validation tables.
+Outputs: generations.jsonl, rows.jsonl (one line per response and pair, for paired comparisons) and,
+last, metrics.json.
+
+Example:
+    python workflow_scripts/evaluate_run.py --spec '{"run": "sft_clean", "seed": 0, "samples": 4}' \
+        --model results/demo/models/text --weights checkpoints/demo/sft_clean/model \
+        --run-manifest results/demo/runs/sft_clean/manifest.json \
+        --heldout results/demo/evaluation/heldout/clean.parquet \
+        --preferences dpo=results/demo/datasets/dpo/clean/val.parquet \
+        --generations /tmp/generations.jsonl --rows /tmp/rows.jsonl --metrics /tmp/metrics.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from winnow.core.config import Evaluation
+from winnow.core.entry import run
+from winnow.core.errors import WinnowError
+from winnow.core.files import write_json, write_text
+from winnow.core.ids import canonical_json, sha256_file
+from winnow.core.log import log
+from winnow.core.manifest import installed
+from winnow.core.study import parse
+
+SOFTWARE = ["torch", "transformers", "tokenizers", "numpy"]
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", required=True, help="Evaluation settings with run and seed, as JSON")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the prepared base model")
+    parser.add_argument("--weights", type=Path, help="folder of trained weights; absent for the base model")
+    parser.add_argument("--run-manifest", type=Path, help="names the weights' hashes; needed with --weights")
+    parser.add_argument("--heldout", type=Path, required=True, help="rendered held-out responses")
+    parser.add_argument("--preferences", nargs="*", default=[], metavar="NAME=PATH", help="DPO validation tables")
+    parser.add_argument("--generations", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, help="one line per response and per pair, for compare_runs.py")
+    parser.add_argument("--metrics", type=Path, required=True)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and write."""
+    args = parse_args()
+    spec = json.loads(args.spec)
+    name, seed = str(spec.pop("run")), int(spec.pop("seed"))
+    settings = parse(Evaluation, spec, "--spec")
+    if (args.weights is None) != (args.run_manifest is None):
+        raise WinnowError("--weights", "goes with --run-manifest, which says what the weights must be", "give both")
+    preferences = {key: Path(path) for key, path in (item.split("=", 1) for item in args.preferences)}
+
+    # The scientific libraries take seconds: the settings are checked first.
+    from winnow.evaluation.measure import measure_generations, measure_heldout, measure_preferences  # noqa: PLC0415
+    from winnow.evaluation.metrics import generation_metrics, heldout_metrics, preference_metrics  # noqa: PLC0415
+    from winnow.evaluation.models import device_for, load_model, verify_weights  # noqa: PLC0415
+
+    weights = verify_weights(args.run_manifest, args.weights) if args.weights else None
+    loaded = load_model(args.model, args.weights, device_for(settings.gpu))
+    log(f"{name}: {loaded.device}, {loaded.dtype}")
+    heldout = list(measure_heldout(loaded, args.heldout, settings.batch_size))
+    pairs = {key: list(measure_preferences(loaded, path, settings.batch_size)) for key, path in preferences.items()}
+    samples = measure_generations(loaded, args.heldout, settings)
+
+    write_text(args.generations, "".join(canonical_json(row) + "\n" for row in samples))
+    if args.rows:
+        lines = [{"kind": "heldout", **row} for row in heldout]
+        lines += [{"kind": "preference", "dataset": key, **row} for key in sorted(pairs) for row in pairs[key]]
+        write_text(args.rows, "".join(canonical_json(row) + "\n" for row in lines))
+    result: dict[str, Any] = {
+        "run": name,
+        "seed": seed,
+        "heldout": heldout_metrics(heldout, seed),
+        "preferences": {key: preference_metrics(rows) for key, rows in sorted(pairs.items())},
+        "generations": generation_metrics(samples),
+        "settings": settings.model_dump(mode="json", include={"max_new_tokens", "batch_size", "samples"}),
+        "precision": {"device": loaded.device, "dtype": loaded.dtype},
+        "inputs": {"heldout": sha256_file(args.heldout)}
+        | {f"preferences/{key}": sha256_file(path) for key, path in sorted(preferences.items())},
+        "weights": weights,
+        "software": installed(SOFTWARE),
+    }
+    write_json(args.metrics, result)
+    log(f"{name}: loss {result['heldout']['loss']} on {result['heldout']['n']} responses")
+
+
+if __name__ == "__main__":
+    run(main, environment="train")

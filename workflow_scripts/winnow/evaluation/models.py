@@ -1,0 +1,95 @@
+"""Loading what is evaluated: safetensors only, no remote code, every weight accounted for, equal results each time."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from winnow.core.base_model import BaseModel, read_base_model
+from winnow.core.errors import WinnowError
+from winnow.core.files import read_json
+from winnow.core.ids import sha256_file
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode with the tokenizer of its base."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+    dtype: str
+
+
+def verify_weights(manifest: Path, folder: Path) -> dict[str, str]:
+    """Check that the weights which a run's manifest names are in `folder`, and return their hashes.
+
+    Raises:
+        WinnowError: naming the first file that is gone or differs, and how to have it made again.
+    """
+    recorded: dict[str, str] = read_json(manifest).get("weights") or {}
+    remedy = f"train it again: run snakemake with --forcerun {manifest}"
+    if not recorded:
+        raise WinnowError(manifest, "names no weights", remedy)
+    for name, sha256 in sorted(recorded.items()):
+        if not (folder / name).is_file():
+            raise WinnowError(folder / name, f"is named in {manifest} and is gone", remedy)
+        if sha256_file(folder / name) != sha256:
+            raise WinnowError(folder / name, f"is not the file that {manifest} recorded", remedy)
+    return recorded
+
+
+def device_for(gpus: int) -> str:
+    """Return where to compute, and make that place give equal results each time.
+
+    On a CPU one thread is used: with several, sums are taken in an order that depends on the machine.
+
+    Raises:
+        WinnowError: if GPUs are asked for and there is none.
+    """
+    if gpus and not torch.cuda.is_available():
+        raise WinnowError(
+            "evaluation.gpu", f"is {gpus}, and PyTorch sees no GPU here", "set it to 0, or run this rule on a GPU node"
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_num_threads(1)
+    return "cuda" if gpus else "cpu"
+
+
+def load_model(model_dir: Path, weights: Path | None, device: str) -> LoadedModel:
+    """Load a trained model from `weights`, or else the base model that `model_dir` describes.
+
+    All models of a device are computed in one precision, so that runs differ by training alone.
+
+    Raises:
+        WinnowError: if there are no safetensors, or a weight is missing, left over or of another shape.
+    """
+    base = BaseModel(str(weights), None) if weights else read_base_model(model_dir)
+    local = Path(base.source).is_dir()
+    if not local and (weights or base.revision is None):
+        raise WinnowError(base.source, "is no folder", "make the model again: run snakemake with --forcerun on it")
+    if local and not any(Path(base.source).glob("*.safetensors")):
+        raise WinnowError(
+            base.source, "holds no *.safetensors", "make the model again: run snakemake with --forcerun on it"
+        )
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model, found = AutoModelForCausalLM.from_pretrained(
+        base.source,
+        revision=base.revision or "main",
+        local_files_only=local,
+        use_safetensors=True,
+        trust_remote_code=False,
+        dtype=dtype,
+        output_loading_info=True,
+    )
+    # transformers only warns, and goes on with random numbers in the place of what it did not find.
+    wrong = {key: sorted(map(str, found[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    if any(wrong.values()):
+        listed = "; ".join(f"{key}: {', '.join(names[:3])}" for key, names in wrong.items() if names)
+        raise WinnowError(base.source, f"does not fit its config.json ({listed})", "make the model again")
+    tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
+    return LoadedModel(model.eval().to(device), tokenizer, device, str(dtype).removeprefix("torch."))
