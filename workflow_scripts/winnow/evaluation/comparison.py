@@ -1,0 +1,188 @@
+"""Runs side by side: their numbers, and paired differences to the base model and to each run's parent."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from winnow.core.config import ResolvedRun
+from winnow.core.errors import WinnowError
+from winnow.core.ids import canonical_json
+from winnow.core.statistics import cluster_bootstrap, ratio, ratio_difference
+
+Row = Mapping[str, Any]
+RowsById = Mapping[str, Row]
+
+BOOTSTRAP_SEED = 0
+
+
+def read_measured(path: Path) -> dict[str, dict[str, Row]]:
+    """Return the rows of a rows.jsonl by what was measured: "heldout" or a dataset's name → id → row."""
+    tables: dict[str, dict[str, Row]] = {"heldout": {}}
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            name = "heldout" if row["kind"] == "heldout" else f"preferences/{row['dataset']}"
+            tables.setdefault(name, {})[row["id"]] = row
+    return tables
+
+
+def last_logged(path: Path) -> dict[str, Any]:
+    """Return the last train and the last eval line of a run's metrics.jsonl, by kind."""
+    last: dict[str, Any] = {}
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            last[row["kind"]] = {**last.get(row["kind"], {}), **row}
+    return {kind: {key: row[key] for key in sorted(row) if key != "kind"} for kind, row in sorted(last.items())}
+
+
+def _paired(ours: RowsById, theirs: RowsById, run: str, other: str) -> list[tuple[Row, Row]]:
+    """Return the rows of two runs, item by item."""
+    if ours.keys() != theirs.keys():
+        lacking = len(ours.keys() ^ theirs.keys())
+        raise WinnowError(
+            f"{run} and {other}",
+            f"were measured on different rows: {lacking} are in one of them only",
+            "evaluate both again: run snakemake with --forcerun on their metrics.json",
+        )
+    return [(ours[key], theirs[key]) for key in sorted(ours)]
+
+
+def _estimate(rows: Iterable[tuple[str, Sequence[float]]], statistic: Callable[..., Any], n: int) -> dict[str, Any]:
+    estimate = cluster_bootstrap(rows, statistic, seed=BOOTSTRAP_SEED)
+    interval = estimate.interval if estimate else None
+    return {
+        "n": n,
+        "prompts": estimate.clusters if estimate else 0,
+        "value": round(estimate.value, 6) if estimate else None,
+        "interval": [round(bound, 6) for bound in interval] if interval else None,
+    }
+
+
+def loss_difference(ours: RowsById, theirs: RowsById, run: str, other: str) -> dict[str, Any]:
+    """Return our mean loss minus theirs, in nats per token: below 0, ours is better."""
+    pairs = _paired(ours, theirs, run, other)
+    rows = ((a["prompt_id"], (a["nats"], a["tokens"], b["nats"], b["tokens"])) for a, b in pairs)
+    return _estimate(rows, ratio_difference, len(pairs))
+
+
+def _prefers(row: Row) -> float:
+    return float(row["chosen_logp"] > row["rejected_logp"])
+
+
+def accuracy_difference(ours: RowsById, theirs: RowsById, run: str, other: str) -> dict[str, Any]:
+    """Return our preference accuracy minus theirs: above 0, ours is better."""
+    pairs = _paired(ours, theirs, run, other)
+    rows = ((a["prompt_id"], (_prefers(a), 1.0, _prefers(b), 1.0)) for a, b in pairs)
+    return _estimate(rows, ratio_difference, len(pairs))
+
+
+def reward_accuracy(ours: RowsById, theirs: RowsById, run: str, other: str) -> dict[str, Any]:
+    """Return how often training raised the chosen response against the rejected one.
+
+    That is the sign of DPO's implicit reward margin with the parent as reference. What the parent
+    thinks of the pair cancels, its preference for short responses included. A tie counts as wrong.
+    """
+    pairs = _paired(ours, theirs, run, other)
+    rows = []
+    for a, b in pairs:
+        gain = (a["chosen_logp"] - b["chosen_logp"]) - (a["rejected_logp"] - b["rejected_logp"])
+        rows.append((a["prompt_id"], (float(gain > 0), 1.0)))
+    return _estimate(rows, ratio, len(pairs))
+
+
+def differences(measured: Mapping[str, Mapping[str, RowsById]], run: str, other: str) -> dict[str, Any]:
+    """Return every paired difference of a run to another."""
+    ours, theirs = measured[run], measured[other]
+    names = sorted(name for name in ours if name.startswith("preferences/"))
+    return {
+        "to": other,
+        "loss": loss_difference(ours["heldout"], theirs["heldout"], run, other),
+        "preferences": {
+            name.removeprefix("preferences/"): {
+                "accuracy": accuracy_difference(ours[name], theirs.get(name, {}), run, other),
+                "reward_accuracy": reward_accuracy(ours[name], theirs.get(name, {}), run, other),
+            }
+            for name in names
+        },
+    }
+
+
+def seeds_alike(runs: Iterable[ResolvedRun]) -> dict[str, list[int]]:
+    """Return for each run the seeds of all runs that have its settings but for the seed."""
+    runs = list(runs)
+    settings = {run.name: canonical_json(run.model_dump(mode="json", exclude={"name", "seed"})) for run in runs}
+    return {
+        run.name: sorted(other.seed for other in runs if settings[other.name] == settings[run.name]) for run in runs
+    }
+
+
+def swept_settings(runs: Iterable[ResolvedRun]) -> dict[str, dict[str, Any]]:
+    """Return for each run the recipe keys in which runs of its stage, dataset and modality differ."""
+    runs = list(runs)
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        peers = [
+            peer.recipe
+            for peer in runs
+            if (peer.stage, peer.dataset, peer.modality) == (run.stage, run.dataset, run.modality)
+        ]
+        kinds = {key: Counter(canonical_json(peer.get(key)) for peer in peers) for key in run.recipe}
+        found[run.name] = {key: run.recipe[key] for key in sorted(kinds) if len(kinds[key]) > 1}
+    return found
+
+
+def compare(
+    study: str,
+    *,
+    modalities: Sequence[str],
+    runs: Sequence[ResolvedRun],
+    metrics: Mapping[str, Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, RowsById]],
+    training: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return one table for each modality: the base model first, then the runs, each after its parent.
+
+    Args:
+        study: its name.
+        modalities: in the order of the study.
+        runs: of the study, resolved.
+        metrics: metrics.json of each run and of `base_<modality>`.
+        measured: `read_measured` of the same.
+        training: `last_logged` of each run.
+    """
+    seeds, swept = seeds_alike(runs), swept_settings(runs)
+    tables = {}
+    for modality in modalities:
+        base = f"base_{modality}"
+        rows = [{"run": base, "stage": "base", "parent": None, "seed": None, "seeds": [], **_numbers(metrics[base])}]
+        for run in (run for run in runs if run.modality == modality):
+            parent = run.parent or base
+            rows.append(
+                {
+                    "run": run.name,
+                    "stage": run.stage,
+                    "parent": parent,
+                    "seed": run.seed,
+                    "seeds": seeds[run.name],
+                    "beta": run.recipe.get("beta") if run.stage == "dpo" else None,
+                    "swept": swept[run.name],
+                    **_numbers(metrics[run.name]),
+                    "to_base": differences(measured, run.name, base),
+                    "to_parent": differences(measured, run.name, parent),
+                    "training": training.get(run.name, {}),
+                }
+            )
+        tables[modality] = rows
+    return {
+        "study": study,
+        "bootstrap": {"seed": BOOTSTRAP_SEED, "resampled": "prompts", "level": 0.95},
+        "parse_failures": None,  # nothing is parsed yet: likelihoods and raw samples only
+        "modalities": tables,
+    }
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: metrics[key] for key in ("heldout", "preferences", "generations")}
