@@ -38,7 +38,7 @@ rule plot_curves:
     params:
         python=lambda wildcards, resources: PYTHON["report"],
         pins=PINS["report"],
-        spec=lambda wildcards: spec(run_of(wildcards)),
+        spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
     message:
         "Drawing the training curves of {wildcards.run} of {wildcards.study}"
     shell:

@@ -42,7 +42,7 @@ rule preflight:
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
-        spec=lambda wildcards: spec(run_of(wildcards)),
+        spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
         model=run_base,
     message:
         "Checking the settings of {wildcards.run} of {wildcards.study}"
@@ -80,7 +80,7 @@ rule train_sft:
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
-        spec=lambda wildcards: spec(run_of(wildcards)),
+        spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
         model=run_base,
         parent=parent_argument,
         checkpoints="checkpoints/{study}/{run}",

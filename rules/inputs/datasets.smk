@@ -35,12 +35,16 @@ def overlapped(wildcards):
 
 
 def other_datasets(wildcards):
-    """Return the datasets against which a dataset is checked for shared prompts."""
+    """Return the datasets against which a DPO dataset is checked for prompts that SFT has seen.
+
+    An SFT dataset is checked against none: the same check from its side would make a changed pairing
+    threshold retrain SFT.
+    """
     dataset = dataset_of(wildcards)
     return [
         name
         for name, other in study_of(wildcards).datasets.items()
-        if name != wildcards.dataset and other.corpus == dataset.corpus
+        if dataset.stage == "dpo" and other.stage == "sft" and other.corpus == dataset.corpus
     ]
 
 
@@ -118,18 +122,13 @@ def validations(study):
 
 
 def export_spec(wildcards):
-    """Return what an export needs besides the rendered tables: models, runs and contexts."""
-    study = pick(study_of(wildcards), "study", "models", "runs", "modalities")
-    context = {modality: settings["context"] for modality, settings in study["modalities"].items()}
-    runs = list(study["runs"].values())
-    return spec(
-        {
-            "study": study["study"],
-            "models": study["models"],
-            "runs": runs,
-            "context": context,
-        }
-    )
+    """Return what an export needs besides the rendered tables; only LLaMA-Factory's has training settings."""
+    study = study_of(wildcards)
+    if wildcards.format != "llama_factory":
+        return spec({"study": study.study, "models": {}, "runs": [], "context": {}})
+    context = {modality: settings.context for modality, settings in study.modalities.items()}
+    runs = [training_settings(run) for run in study.runs.values()]
+    return spec({"runs": runs, "context": context, **pick(study, "study", "models")})
 
 
 def exports(study):

@@ -114,14 +114,9 @@ def per_run(file):
 
 def comparison_spec(wildcards):
     """Return what a comparison needs to know of a study's runs."""
-    study = pick(study_of(wildcards), "study", "runs", "modalities")
-    return spec(
-        {
-            "study": study["study"],
-            "runs": list(study["runs"].values()),
-            "modalities": list(study["modalities"]),
-        }
-    )
+    study = study_of(wildcards)
+    runs = [training_settings(run) for run in study.runs.values()]
+    return spec({"study": study.study, "runs": runs, "modalities": list(study.modalities)})
 
 
 def metrics_arguments(wildcards):

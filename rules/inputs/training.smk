@@ -17,6 +17,12 @@ def local_model_files(wildcards):
     return sorted(map(str, [*folder.glob("*.json"), *folder.glob("*.safetensors")]))
 
 
+def training_settings(run):
+    """Return what of a run can change its result: all but where and how long it may run."""
+    settings = run.model_dump(mode="json")
+    return {key: value for key, value in settings.items() if key not in ("threads", "mem_mb", "runtime")}
+
+
 def run_base(wildcards):
     """Return the folder of the base model that a run descends from."""
     return f"results/{wildcards.study}/models/{run_of(wildcards).model}"

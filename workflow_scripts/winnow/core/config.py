@@ -267,9 +267,9 @@ class ResolvedRun(Settings):
     seed: int
     recipe: dict[str, Any]
     gpu: int
-    threads: int
-    mem_mb: int
-    runtime: int
+    threads: Positive = 8  # these three are for the scheduler; trainers are not told, so a change retrains nothing
+    mem_mb: Positive = 16_000
+    runtime: Positive = 240
 
     @property
     def is_adapter(self) -> bool:

@@ -1,0 +1,28 @@
+"""Fixtures that several rooms of the tests share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import workflow
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A fresh checkout without results."""
+    return workflow.copy_checkout(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the demo study has run to its report. Tests must not change it: copy it first."""
+    finished = workflow.copy_checkout(tmp_path_factory.mktemp("demo") / "checkout")
+    workflow.run(finished)
+    return finished
+
+
+@pytest.fixture
+def demo(finished_demo: Path, tmp_path: Path) -> Path:
+    """A copy of the finished demo that a test may change. Being a copy, it is also a moved checkout."""
+    return Path(shutil.copytree(finished_demo, tmp_path / "moved", symlinks=True))

@@ -1,0 +1,112 @@
+"""What Snakemake would do from an empty checkout: the list of jobs for each target."""
+
+import pytest
+
+from workflow import plan, snakemake
+
+CORPUS = ["Reading the corpus papers of demo", "Splitting the prompts of papers of demo"]
+SCORES = [
+    "Gathering the scores of demo",
+    "Judging corpus-papers of demo, shard 0 of 2",
+    "Judging corpus-papers of demo, shard 1 of 2",
+    "Reading the corpus papers of demo",
+]
+CHOICES = ["Pairing the responses of dpo of demo", "Selecting the responses of sft of demo"]
+MODEL = ["Preparing the base model text of demo"]
+RENDERED = ["Rendering dpo of demo as clean", "Rendering sft of demo as clean"]
+VALIDATED = ["Validating dpo of demo as clean, from source", "Validating sft of demo as clean, from source"]
+EXPORTED = ["Exporting the datasets of demo for llama_factory", "Exporting the datasets of demo for verl"]
+VALIDATION = sorted({*SCORES, *CORPUS, *CHOICES, *MODEL, *RENDERED, *VALIDATED})
+DATASETS = sorted({*VALIDATION, *EXPORTED})
+SFT = [
+    "Checking the settings of sft_clean of demo",
+    "Checking the settings of sft_lora_clean of demo",
+    "Merging the adapter of sft_lora_clean of demo",
+    "Training sft_clean of demo (SFT) on 0 GPUs",
+    "Training sft_lora_clean of demo (SFT) on 0 GPUs",
+]
+ONE_DPO = [
+    "Checking the settings of dpo_clean-beta0.1 of demo",
+    "Checking the settings of sft_clean of demo",
+    "Training dpo_clean-beta0.1 of demo (DPO) on 0 GPUs",
+    "Training sft_clean of demo (SFT) on 0 GPUs",
+]
+DPO = [
+    *ONE_DPO,
+    "Checking the settings of dpo_clean-beta0.05 of demo",
+    "Training dpo_clean-beta0.05 of demo (DPO) on 0 GPUs",
+]
+RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"]
+EVALUATION = [
+    "Comparing the runs of demo",
+    "Rendering the held-out rows of demo as clean",
+    *(f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)),
+]
+REPORT = [
+    "Saving the resolved settings of demo",
+    "Writing the report of demo",
+    *(f"Drawing the training curves of {run} of demo" for run in RUNS),
+]
+
+TARGETS = {
+    "scores": SCORES,
+    "datasets": DATASETS,
+    "validation": VALIDATION,
+    "sft": {*VALIDATION, *SFT},
+    "dpo": {*VALIDATION, *DPO},
+    "dpo_clean-beta0.1": {*VALIDATION, *ONE_DPO},
+    "results/demo/runs/dpo_clean-beta0.1/manifest.json": {*VALIDATION, *ONE_DPO},
+    "results/demo/models/text/manifest.json": {*MODEL, CORPUS[0]},
+    "evaluation": {*VALIDATION, *SFT, *DPO, *EVALUATION},
+    "report": {*DATASETS, *SFT, *DPO, *EVALUATION, *REPORT},
+    "all": {*DATASETS, *SFT, *DPO, *EVALUATION, *REPORT},
+}
+
+
+# SFT does not look at pairs, so that a changed pairing threshold cannot retrain it.
+WITHOUT_DPO = {name for name in VALIDATION if " dpo of demo" in name}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_needs_exactly_these_jobs(checkout, target):
+    expected = set(TARGETS[target]) - (WITHOUT_DPO if target == "sft" else set())
+    assert plan(checkout, target) == sorted(expected)
+
+
+def test_every_study_has_a_plan(checkout):
+    (checkout / "data" / "iclr_reviews").mkdir(parents=True)
+    (checkout / "data" / "review_annotations").mkdir(parents=True)
+    for name in ("iclr_reviews/papers", "iclr_reviews/reviews", "review_annotations/peer_review_analyze_2018"):
+        (checkout / "data" / f"{name}.jsonl.gz").touch()
+    for study in sorted(path.stem for path in (checkout / "studies").glob("*.yaml")):
+        assert f"Writing the report of {study}" in plan(checkout, f"results/{study}/report.html")
+
+
+def refused(checkout, *arguments):
+    done = snakemake(checkout, "--dry-run", *arguments, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_missing_data_file_is_named_with_its_key(checkout):
+    said = refused(checkout, "results/peer_review/report.html")
+    assert (
+        "studies/peer_review.yaml, key corpora.iclr: data/iclr_reviews/papers.jsonl.gz: there is no such file" in said
+    )
+    assert "data_root" in said
+
+
+def test_an_unknown_key_in_a_study_stops_the_plan_with_its_place(checkout):
+    study = checkout / "studies" / "demo.yaml"
+    study.write_text(study.read_text().replace("fraction: 0.2", "fractoin: 0.2"))
+    assert "studies/demo.yaml: key datasets.sft.fractoin: unknown key; did you mean 'fraction'?" in refused(checkout)
+
+
+def test_an_unknown_study_in_the_site_is_named(checkout):
+    assert "there is no studies/dmeo.yaml" in refused(checkout, "--config", "studies=dmeo")
+
+
+def test_a_misspelt_run_fits_no_rule(checkout):
+    said = refused(checkout, "results/demo/runs/dpo_clean-beta0.2/manifest.json")
+    assert "MissingRuleException" in said or "No rule to produce" in said

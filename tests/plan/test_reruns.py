@@ -1,0 +1,142 @@
+"""What a change makes run again, in a copy of a finished study: exactly what follows from it, and nothing else."""
+
+import os
+import re
+import time
+
+import pytest
+
+from workflow import plan
+
+RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"]
+DPO = RUNS[:2]
+PAGES = ["Comparing the runs of demo", "Writing the report of demo"]
+SAVED = "Saving the resolved settings of demo"
+
+
+def edit(file, old, new):
+    text = file.read_text()
+    assert old in text, f"{file.name} does not hold {old!r}"
+    file.write_text(text.replace(old, new))
+
+
+def remark(file):
+    """Change a Python file's bytes without changing what it does."""
+    file.write_text(file.read_text() + "\n# A remark.\n")
+
+
+def retrained(*runs):
+    """The jobs that follow from training some runs again."""
+    stages = {run: "DPO" if run.startswith("dpo") else "SFT" for run in runs}
+    jobs = [f"Training {run} of demo ({stage}) on 0 GPUs" for run, stage in stages.items()]
+    jobs += [f"Merging the adapter of {run} of demo" for run in runs if "lora" in run]
+    return [
+        *jobs,
+        *(
+            job
+            for run in runs
+            for job in (f"Drawing the training curves of {run} of demo", f"Evaluating {run} of demo")
+        ),
+    ]
+
+
+def checked(*runs):
+    return [f"Checking the settings of {run} of demo" for run in runs]
+
+
+def test_a_moved_checkout_reruns_nothing(demo):
+    assert plan(demo) == []
+
+
+def test_touched_files_rerun_nothing(demo):
+    later = time.time() + 100
+    for folder in ("results", "workflow_scripts", "resources", "studies", "recipes", "envs"):
+        for file in (demo / folder).rglob("*"):
+            if file.is_file():
+                os.utime(file, (later, later))
+    assert plan(demo) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("studies/demo.yaml", "# Synthetic papers", "# Made-up papers"),
+        ("config.yaml", "trackers: []", "trackers: [tensorboard]"),
+        ("config.yaml", "data: null", "data: python3"),
+        ("studies/demo.yaml", "recipe: recipes/sft_tiny.yaml, threads: 2", "recipe: recipes/sft_tiny.yaml, threads: 1"),
+        ("envs/train.yaml", "channels: [conda-forge]", "channels: [conda-forge]  # a comment"),
+    ],
+    ids=["comment", "trackers", "interpreter", "threads", "environment comment"],
+)
+def test_what_changes_no_result_retrains_nothing(demo, name, old, new):
+    edit(demo / name, old, new)
+    # The saved settings and the page that shows them follow the study; nothing else does.
+    assert set(plan(demo)) <= {SAVED, "Writing the report of demo"}
+
+
+def test_a_new_beta_trains_one_run(demo):
+    edit(demo / "studies/demo.yaml", "beta: [0.05, 0.1]", "beta: [0.05, 0.1, 0.5]")
+    run = "dpo_clean-beta0.5"
+    expected = [*checked(run), *retrained(run), *PAGES, SAVED, "Exporting the datasets of demo for llama_factory"]
+    assert plan(demo) == sorted(expected)
+
+
+def test_a_changed_dpo_setting_leaves_sft_alone(demo):
+    edit(demo / "recipes/dpo_tiny.yaml", "label_smoothing: 0.0", "label_smoothing: 0.1")
+    expected = [*checked(*DPO), *retrained(*DPO), *PAGES, SAVED, "Exporting the datasets of demo for llama_factory"]
+    assert plan(demo) == sorted(expected)
+
+
+def test_a_changed_sft_setting_retrains_its_children_only(demo):
+    edit(demo / "recipes/sft_tiny.yaml", "weight_decay: 0.0", "weight_decay: 0.1")
+    trained = ("sft_clean", *DPO)
+    expected = [*checked("sft_clean"), *retrained(*trained), *PAGES, SAVED]
+    assert plan(demo) == sorted([*expected, "Exporting the datasets of demo for llama_factory"])
+
+
+def test_a_changed_pairing_threshold_rescores_nothing_and_leaves_sft_alone(demo):
+    edit(demo / "studies/demo.yaml", "policy: contrastive}", "policy: contrastive, max_pairs_per_prompt: 1}")
+    data = ["Pairing the responses of dpo of demo", "Rendering dpo of demo as clean"]
+    data += ["Validating dpo of demo as clean, from source"]
+    data += [f"Exporting the datasets of demo for {name}" for name in ("llama_factory", "verl")]
+    measured = [f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)]
+    expected = {*data, *checked(*DPO), *retrained(*DPO), *measured, *PAGES, SAVED}
+    assert plan(demo) == sorted(expected)
+
+
+def test_a_changed_fraction_rescores_nothing(demo):
+    edit(demo / "studies/demo.yaml", "fraction: 0.2", "fraction: 0.3")
+    jobs = plan(demo)
+    assert "Selecting the responses of sft of demo" in jobs
+    assert not [job for job in jobs if re.match(r"Judging|Gathering|Reading|Splitting|Pairing|Preparing", job)]
+
+
+def test_the_training_code_reruns_training_only(demo):
+    remark(demo / "workflow_scripts/train_dpo.py")
+    assert plan(demo) == sorted([*retrained(*DPO), *PAGES])
+
+
+def test_the_report_code_reruns_the_report_only(demo):
+    remark(demo / "workflow_scripts/build_report.py")
+    assert plan(demo) == ["Writing the report of demo"]
+
+
+def test_the_judging_code_judges_again(demo):
+    remark(demo / "workflow_scripts/judge_responses.py")
+    jobs = plan(demo)
+    assert {"Judging corpus-papers of demo, shard 0 of 2", "Judging corpus-papers of demo, shard 1 of 2"} <= set(jobs)
+    assert not [job for job in jobs if re.match(r"Reading|Splitting|Preparing", job)]
+
+
+def test_a_bumped_pin_reruns_what_it_touches(demo):
+    text = (demo / "envs/report.yaml").read_text()
+    (demo / "envs/report.yaml").write_text(re.sub(r"jinja2==\S+", "jinja2==9.9.9", text))
+    curves = [f"Drawing the training curves of {run} of demo" for run in RUNS]
+    assert plan(demo) == sorted([*curves, *PAGES])
+
+
+def test_a_deleted_output_is_made_again_and_only_that_with_what_follows(demo):
+    (demo / "results/demo/comparison/comparison.json").unlink()
+    assert plan(demo) == sorted(PAGES)
+    (demo / "results/demo/report.html").unlink()
+    assert plan(demo) == sorted(PAGES)
