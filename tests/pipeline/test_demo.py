@@ -1,0 +1,142 @@
+"""The demo study, run for real: what its results must be true of."""
+
+import json
+import math
+
+import pytest
+
+from winnow.core.files import read_json
+from winnow.core.ids import sha256_file
+from winnow.core.tables import count_rows, read_rows
+from workflow import plan, snakemake
+
+RUNS = {"sft_clean": "sft", "sft_lora_clean": "sft", "dpo_clean-beta0.05": "dpo", "dpo_clean-beta0.1": "dpo"}
+
+
+@pytest.fixture(scope="module")
+def results(finished_demo):
+    return finished_demo / "results" / "demo"
+
+
+def test_a_second_run_has_nothing_to_do(finished_demo):
+    done = snakemake(finished_demo, "--cores", "2", "--", "results/demo/report.html")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_every_raw_record_is_a_row_or_a_ledger_line(results):
+    counts = read_json(results / "corpus/papers/ingest.manifest.json")["counts"]
+    corpus = results / "corpus" / "papers"
+    rejected = [row["kind"] for row in read_rows(corpus / "rejected.parquet", ["kind"])]
+    for kind, table in (("prompt", "prompts"), ("response", "responses")):
+        tally = counts[table]
+        assert (
+            tally["read"]
+            == count_rows(corpus / f"{table}.parquet") + rejected.count(kind)
+            == tally["kept"] + sum(tally["dropped"].values())
+        )
+
+
+def test_selection_takes_exactly_the_stated_fraction(results):
+    scores = [json.loads(line) for line in (results / "scores/review_evaluations.jsonl").read_text().splitlines()]
+    split = {row["prompt_id"]: row["split"] for row in read_rows(results / "corpus/papers/splits.parquet")}
+    eligible = [
+        row
+        for row in scores
+        if row["rating"] is not None
+        and split[row["prompt_id"]] != "test"
+        and row["checkmark_max"] >= 0.9 * len(row["answers"])
+    ]
+    assert count_rows(results / "datasets/sft/chosen.parquet") == math.floor(0.2 * len(eligible)) > 0
+    assert count_rows(results / "datasets/sft/chosen.parquet") + count_rows(
+        results / "datasets/sft/ledger.parquet"
+    ) == len(scores)
+
+
+def test_pairs_hold_their_thresholds_recomputed_from_answers(results):
+    scores = {}
+    for line in (results / "scores/review_evaluations.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        scores[row["response_id"]] = row | {"yes": sum(answer == "yes" for answer in row["answers"].values())}
+    pairs = list(read_rows(results / "datasets/dpo/chosen.parquet"))
+    assert len(pairs) >= 20
+    for pair in pairs:
+        chosen, rejected = scores[pair["chosen_id"]], scores[pair["rejected_id"]]
+        assert chosen["prompt_id"] == rejected["prompt_id"] == pair["prompt_id"]
+        assert chosen["decision"] == "accept"
+        assert chosen["rating"] - rejected["rating"] >= 2
+        assert chosen["yes"] - rejected["yes"] >= 2
+        assert chosen["rating"] > 5 >= rejected["rating"]
+
+
+def test_no_prompt_is_in_two_splits(results):
+    seen = {}
+    for dataset in ("sft", "dpo"):
+        for split in ("train", "val"):
+            for row in read_rows(results / f"datasets/{dataset}/clean/{split}.parquet", ["prompt_id", "split"]):
+                assert row["split"] == split
+                assert seen.setdefault(row["prompt_id"], split) == split
+
+
+@pytest.mark.parametrize("dataset", ["sft", "dpo"])
+def test_validation_passed_and_checked_something(results, dataset):
+    report = read_json(results / f"datasets/{dataset}/clean/validation.json")
+    assert report["ok"] is True
+    assert sum(rule["checked"] for rule in report["rules"] if rule["status"] == "pass") > 0
+    assert {"C1", "C2", "C3", "C4", "C5", "C7", "C8", "C9", "C10"} <= {rule["id"] for rule in report["rules"]} | (
+        {"C1"} if dataset == "sft" else set()
+    )
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_is_what_its_manifest_says(finished_demo, results, run):
+    manifest = read_json(results / f"runs/{run}/manifest.json")
+    folder = finished_demo / "checkpoints" / "demo" / run / ("adapter" if "lora" in run else "model")
+    assert manifest["weights"]
+    for name, digest in manifest["weights"].items():
+        assert sha256_file(folder / name) == digest
+    assert (finished_demo / "checkpoints" / "demo" / run / "model" / "config.json").is_file()
+    if RUNS[run] == "dpo":
+        assert manifest["first_loss"] == pytest.approx(math.log(2), abs=1e-5)
+    metrics = [json.loads(line) for line in (results / f"runs/{run}/metrics.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in metrics if row["kind"] == "train"]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == manifest["steps"]
+
+
+def test_training_teaches_something(results):
+    """On synthetic reviews a tiny model must at least learn their vocabulary: the held-out loss falls by a lot."""
+    losses = {
+        run: read_json(results / f"evaluation/heldout/{run}/metrics.json")["heldout"]
+        for run in ("base_clean", "sft_clean")
+    }
+    assert losses["sft_clean"]["loss_interval"][1] < losses["base_clean"]["loss_interval"][0]
+
+
+def test_the_base_loss_is_that_of_a_random_model(results):
+    """A random model knows nothing: its loss is near the logarithm of its vocabulary."""
+    loss = read_json(results / "evaluation/heldout/base_clean/metrics.json")["heldout"]["loss"]
+    assert loss == pytest.approx(math.log(2048), rel=0.1)
+
+
+def test_the_report_stands_alone(results):
+    page = (results / "report.html").read_text()
+    assert 'src="http' not in page
+    assert "synthetic" in page.lower()
+    for run in RUNS:
+        assert run in page
+
+
+def test_snakemakes_own_report_works(finished_demo, tmp_path):
+    snakemake(finished_demo, "--report", str(tmp_path / "snakemake.html"), "--", "results/demo/report.html")
+    assert (tmp_path / "snakemake.html").stat().st_size > 100_000
+
+
+def test_deleted_weights_are_noticed_by_who_reads_them(demo):
+    (demo / "checkpoints/demo/sft_clean/model/model.safetensors").unlink()
+    (demo / "results/demo/evaluation/heldout/sft_clean/metrics.json").unlink()
+    assert "Evaluating sft_clean of demo" in plan(demo)
+    done = snakemake(demo, "--cores", "1", "--", "results/demo/evaluation/heldout/sft_clean/metrics.json", check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "model.safetensors" in said
+    assert "--forcerun" in said
