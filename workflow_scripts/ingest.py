@@ -1,0 +1,58 @@
+"""Read the raw files of one corpus into its tables: prompts, responses, and what was left out and why.
+
+Inputs: the files that the corpus names in its study (docs/inputs.md).
+Outputs: prompts.parquet, responses.parquet, rejected.parquet and, last, the manifest with counts by reason and year.
+
+Example:
+    python workflow_scripts/ingest.py --corpus papers --spec '{"adapter": "demo", "papers": 8}' \
+        --prompts out/prompts.parquet --responses out/responses.parquet \
+        --rejected out/rejected.parquet --manifest out/manifest.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from winnow.core.config import Corpus, Settings
+from winnow.core.entry import run
+from winnow.core.manifest import write_manifest
+from winnow.core.study import parse
+from winnow.corpus.adapters import open_source, portable_settings
+from winnow.corpus.ingest import Tables, build_tables
+
+
+class _Spec(Settings):
+    corpus: Corpus
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--spec", required=True, help="the corpus as the study has it, in JSON")
+    parser.add_argument("--corpus", required=True, help="its name in the study")
+    for table in ("prompts", "responses", "rejected", "manifest"):
+        parser.add_argument(f"--{table}", required=True, type=Path, help=f"where {table} go")
+    parser.add_argument("--images", type=Path, help="folder for page images (demo corpora only); none are made without")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Build the tables, then the manifest."""
+    args = parse_args()
+    spec = parse(_Spec, {"corpus": json.loads(args.spec)}, "--spec").corpus
+    source = open_source(spec, args.corpus, args.images)
+    tables = Tables(args.prompts, args.responses, args.rejected)
+    counts = build_tables(source, spec, tables)
+    write_manifest(
+        args.manifest,
+        step="ingest",
+        inputs=source.files,
+        outputs=tables._asdict(),
+        settings=portable_settings(spec),
+        counts=counts,
+        software=["pyarrow", "duckdb"],
+    )
+
+
+if __name__ == "__main__":
+    run(main, environment="data")

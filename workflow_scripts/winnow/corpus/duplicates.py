@@ -1,0 +1,113 @@
+"""Texts that are alike: normalised words, shingles, MinHash candidates, exact Jaccard, groups.
+
+MinHash only proposes; whether two texts are alike is decided by the Jaccard similarity of their shingles.
+Nothing depends on the order in which texts come.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+SHINGLE_WORDS = 3
+# Fewer shingles than these (a title, a short sum) say too little: such texts are alike only if they are equal.
+MIN_SHINGLES = 16
+
+# 16 bands of 4 hashes: texts with Jaccard 0.8 are proposed with probability 1 - (1 - 0.8^4)^16 = 0.9998.
+_BANDS, _ROWS = 16, 4
+# Within a larger bucket of proposals a text is compared with the first and the one before it only, so that
+# time stays linear; chains of likeness still join.
+_ALL_PAIRS_UP_TO = 24
+
+_WORD = re.compile(r"[^\W_]+")
+
+Hashes = npt.NDArray[np.uint64]
+
+# Fixed numbers of a fixed generator: the same in every run and version.
+_NUMBERS = np.frombuffer(hashlib.shake_256(b"winnow minhash").digest(8 * (2 * _BANDS * _ROWS + _ROWS)), dtype="<u8")
+_FACTORS: Hashes = _NUMBERS[: _BANDS * _ROWS].astype(np.uint64) | np.uint64(1)
+_OFFSETS: Hashes = _NUMBERS[_BANDS * _ROWS : 2 * _BANDS * _ROWS].astype(np.uint64)
+_WEIGHTS: Hashes = _NUMBERS[2 * _BANDS * _ROWS :].astype(np.uint64) | np.uint64(1)
+
+
+def normalised(text: str) -> str:
+    """Return the words of a text in lower case, one space between them: what is compared for equality."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def shingles(text: str) -> Hashes:
+    """Return the distinct hashes of every three successive words, ascending. Shape: [shingles]."""
+    words = normalised(text).split()
+    runs = {" ".join(words[i : i + SHINGLE_WORDS]) for i in range(len(words) - SHINGLE_WORDS + 1)}
+    packed = b"".join(hashlib.blake2b(run.encode(), digest_size=8).digest() for run in runs)
+    return np.sort(np.frombuffer(packed, dtype="<u8").astype(np.uint64))
+
+
+def jaccard(one: Hashes, other: Hashes) -> float:
+    """Return the share of shingles that two texts have in common, of all that they have."""
+    if not len(one) and not len(other):
+        return 0.0
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common / (len(one) + len(other) - common)
+
+
+def band_keys(hashes: Hashes) -> Hashes:
+    """Return a text's MinHash as one key per band; texts that share a key are worth comparing. Shape: [bands].
+
+    Source: Broder 1997, with multiply-add hashing modulo 2^64 as the permutations.
+    """
+    smallest = (hashes[:, None] * _FACTORS + _OFFSETS).min(axis=0)
+    rows = smallest.reshape(_BANDS, _ROWS)
+    # One number per band: a sum with odd weights, so that equal rows give equal keys and others hardly ever do.
+    keys: Hashes = (rows * _WEIGHTS).sum(axis=1, dtype=np.uint64)
+    return keys
+
+
+def proposals(keys: Hashes) -> Iterator[tuple[int, int]]:
+    """Yield index pairs of texts that share a band key, the smaller index first; pairs may recur.
+
+    Args:
+        keys: band keys of texts in a fixed order. Shape: [texts, bands].
+    """
+    for band in range(keys.shape[1]):
+        order = np.argsort(keys[:, band], kind="stable")
+        column = keys[order, band]
+        edges = np.flatnonzero(np.diff(column) != 0) + 1
+        for bucket in np.split(order, edges) if len(column) else ():
+            if len(bucket) > 1:
+                yield from _pairs([int(index) for index in bucket])
+
+
+def _pairs(bucket: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of ascending indices: all of a small bucket, a linear number of a large one."""
+    if len(bucket) <= _ALL_PAIRS_UP_TO:
+        yield from ((one, other) for at, one in enumerate(bucket) for other in bucket[at + 1 :])
+        return
+    for at in range(1, len(bucket)):
+        yield bucket[0], bucket[at]
+        if at > 1:
+            yield bucket[at - 1], bucket[at]
+
+
+class Groups:
+    """A partition of ids that grows by joining; a group is named by its smallest id."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._parent = {identity: identity for identity in ids}
+
+    def name(self, identity: str) -> str:
+        """Return the smallest id of the group that an id is in."""
+        root = identity
+        while self._parent[root] != root:
+            root = self._parent[root]
+        while self._parent[identity] != root:
+            self._parent[identity], identity = root, self._parent[identity]
+        return root
+
+    def join(self, one: str, other: str) -> bool:
+        """Put two ids, and all that is with them, into one group; return whether they were apart."""
+        first, second = sorted((self.name(one), self.name(other)))
+        self._parent[second] = first
+        return first != second
