@@ -1,1 +1,1 @@
-"""Log-probabilities, entropy, masks and losses: tensors in, tensors out."""
+"""Log-probabilities, entropy, masks and losses: tensors in, tensors out. No models, no files."""

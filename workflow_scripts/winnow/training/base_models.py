@@ -1,0 +1,120 @@
+"""Preparing the base model of a study: tiny, a local folder, or a name on the hub. Safetensors only, no remote code."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import transformers
+from huggingface_hub import errors
+
+from winnow.core.base_model import MODEL_FILE
+from winnow.core.config import Model
+from winnow.core.errors import WinnowError
+from winnow.core.files import read_json, write_json
+from winnow.core.ids import sha256_file
+from winnow.core.log import log
+from winnow.training.tiny_models import build_tiny
+
+# What a tokenizer and a configuration consist of; never weights, never code.
+SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+
+
+def prepare_model(settings: Model, texts: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """Fill `folder` with tokenizer and config.json (for a tiny model also weights), and return facts for the manifest.
+
+    The folder is made beside its place and renamed in, so that it is never half full.
+
+    Raises:
+        WinnowError: if the model cannot be had, or needs a pickle or code of its own.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as draft_name:
+        draft = Path(draft_name) / folder.name
+        draft.mkdir()
+        if settings.tiny is not None:
+            build_tiny(settings.tiny, texts, draft)
+            source: dict[str, Any] = {"kind": "tiny", "source": ".", "revision": None}
+        elif settings.path is not None:
+            source = _from_folder(Path(settings.path), draft)
+        else:
+            assert settings.name is not None
+            source = _from_hub(settings.name, settings.revision, draft)
+        check_folder(draft, weights=settings.tiny is not None)
+        write_json(draft / MODEL_FILE, source)
+        weights = Path(settings.path) if settings.path is not None else draft
+        hashes = {file.name: sha256_file(file) for file in sorted(weights.glob("*.safetensors"))}
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    return {"model": source | ({"source": settings.path} if settings.path else {}), "weights": hashes}
+
+
+def check_folder(folder: Path, *, weights: bool) -> None:
+    """Check that a model's folder can be loaded without running anything from it.
+
+    Args:
+        folder: with config.json and tokenizer files.
+        weights: whether it must hold *.safetensors too.
+
+    Raises:
+        WinnowError: naming what is missing or not allowed.
+    """
+    if not (folder / "config.json").is_file():
+        raise WinnowError(folder / "config.json", "there is no such file", "give the folder of a transformers model")
+    if weights and not any(folder.glob("*.safetensors")):
+        raise WinnowError(folder, "holds no *.safetensors", "save the model with save_pretrained(), as safetensors")
+    for file in sorted(folder.iterdir()):
+        if file.suffix in PICKLES:
+            raise WinnowError(file, "is a pickle, which can run code when it is loaded", "convert it to safetensors")
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        if (folder / name).is_file() and "auto_map" in read_json(folder / name):
+            raise WinnowError(
+                folder / name,
+                "has auto_map: the model brings code of its own, which is never run here",
+                "use a model that transformers knows by itself",
+            )
+
+
+def _copy_small_files(source: Path, folder: Path) -> None:
+    for pattern in SMALL_FILES:
+        for file in sorted(source.glob(pattern)):
+            if not file.name.endswith(".index.json"):  # belongs to the weights, which stay where they are
+                shutil.copyfile(file, folder / file.name)
+
+
+def _from_folder(source: Path, folder: Path) -> dict[str, Any]:
+    if not source.is_dir():
+        raise WinnowError(f"models key path: {source}", "there is no such folder", "check the path")
+    check_folder(source, weights=True)
+    _copy_small_files(source, folder)
+    return {"kind": "path", "source": str(source.resolve()), "revision": None}
+
+
+def _from_hub(name: str, revision: str | None, folder: Path) -> dict[str, Any]:
+    """Resolve the revision and fetch tokenizer and configuration; the weights come when they are trained."""
+    place = f"models key name: {name}" + (f" at {revision}" if revision else "")
+    try:
+        info = huggingface_hub.HfApi().model_info(name, revision=revision)
+        files = [sibling.rfilename for sibling in info.siblings or ()]
+        if not any(file.endswith(".safetensors") for file in files):
+            raise WinnowError(place, "has no *.safetensors on the hub", "use a model that has")
+        log(f"{name}: commit {info.sha}")
+        fetched = huggingface_hub.snapshot_download(name, revision=info.sha, allow_patterns=list(SMALL_FILES))
+    except errors.GatedRepoError as error:
+        fix = "accept its licence on the hub and log in with `hf auth login`"
+        raise WinnowError(place, "may only be read by those who accepted its licence", fix) from error
+    except errors.RevisionNotFoundError as error:
+        raise WinnowError(place, "the hub has no such revision of this model", "check the commit") from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        fix = "check the spelling (owner/model), or log in with `hf auth login` if it is private"
+        raise WinnowError(place, "the hub knows no such model", fix) from error
+    except (OSError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled) as error:
+        fix = "run this step where the network can be reached, or download the model and give its folder as path"
+        raise WinnowError(place, f"cannot be read from the hub: {type(error).__name__}", fix) from error
+    _copy_small_files(Path(fetched), folder)
+    return {"kind": "hub", "source": name, "revision": info.sha}

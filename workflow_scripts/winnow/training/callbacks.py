@@ -1,0 +1,137 @@
+"""What happens around the steps of a training: recording, judging, saving whole checkpoints, stopping when told."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from winnow.core.files import read_json
+from winnow.core.ids import canonical_json
+from winnow.core.log import Progress, log
+from winnow.training.checkpoints import METRICS, mark_complete, rotate
+from winnow.training.health import check_first_step, check_numbers
+from winnow.training.loading import restore_weights
+from winnow.training.metrics import Row, read_metrics
+from winnow.training.watch import Watch
+
+# Clock readings of transformers, and what every line has anyway.
+_NOT_KEPT = ("eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "epoch", "total_flos")
+
+
+class Recorder(TrainerCallback):
+    """Writes metrics.jsonl, a line per step and measurement, and stops a training whose numbers are wrong."""
+
+    def __init__(self, file: Path, stage: str, recipe: Mapping[str, Any]) -> None:
+        self.file = file
+        self.stage = stage
+        self.recipe = recipe
+        self.rows: list[Row] = []
+
+    def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Go on after the lines of the checkpoint that is resumed."""
+        self.rows = read_metrics(self.file)
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """Judge and write what was measured."""
+        if "train_runtime" in logs:  # the closing summary repeats what the lines say
+            return
+        kind = "eval" if any(key.startswith("eval_") for key in logs) else "train"
+        row: Row = {"step": state.global_step, "epoch": state.epoch or 0.0, "kind": kind}
+        row |= {key.removeprefix("eval_"): value for key, value in logs.items() if key not in _NOT_KEPT}
+        if kind == "train":
+            check_numbers(row, [past for past in self.rows if past["kind"] == "train"])
+            if self.stage == "dpo" and state.global_step == 1:
+                check_first_step(row, self.recipe)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(canonical_json(row) + "\n")
+        self.rows.append(row)
+        if kind == "eval":
+            kl = f", KL {row['kl_tok']:.4g} nats per token" if "kl_tok" in row else ""
+            log(f"step {row['step']}: validation loss {row['loss']:.4f}{kl}")
+
+
+class Saver(TrainerCallback):
+    """Completes a checkpoint: the metrics up to it, the marker, and only then are old ones removed."""
+
+    def __init__(self, folder: Path, processes: int, keep: int | None) -> None:
+        self.folder = folder
+        self.processes = processes
+        self.keep = keep
+
+    def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Finish what the trainer has just saved."""
+        checkpoint = self.folder / f"checkpoint-{state.global_step}"
+        shutil.copyfile(self.folder / METRICS, checkpoint / METRICS)
+        for file in checkpoint.iterdir():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+        mark_complete(checkpoint, self.processes)
+        rotate(self.folder, self.keep)
+
+
+class StrictResume(TrainerCallback):
+    """Loads a resumed checkpoint's weights once more, every one of them, since Trainer may load none and only warn."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, model: Any = None, **_: Any) -> None:
+        """Check and load."""
+        if state.global_step != read_json(self.checkpoint / "trainer_state.json")["global_step"]:
+            raise RuntimeError(f"{self.checkpoint}: the trainer did not resume from it")
+        restore_weights(model, self.checkpoint)
+
+
+class StopOnSignal(TrainerCallback):
+    """On SIGTERM ends the step, saves and stops, so that a retry goes on with equal bits.
+
+    transformers' own (enable_jit_checkpoint) saves between a step's gradients and its update, and
+    before the step is logged: random numbers are used up and a line of the metrics is lost.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def listen(self) -> None:
+        """Take over SIGTERM."""
+        self._before = signal.signal(signal.SIGTERM, self._ask)
+
+    def let_go(self) -> None:
+        """Give SIGTERM back."""
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+        log("SIGTERM: saving a checkpoint after this step, then stopping")
+
+    def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
+        """Save and stop if asked."""
+        if self.asked:
+            control.should_save = control.should_training_stop = True
+
+
+class Pace(TrainerCallback):
+    """Measures the time of steps, says how far the run is, and measures the model after its last step."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.progress: Progress | None = None
+        self._began = 0.0
+
+    def on_step_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop the clock; the last step is measured whatever eval_steps is."""
+        self.watch.add_seconds(time.perf_counter() - self._began)
+        self.progress = self.progress or Progress("training steps", state.max_steps - state.global_step + 1)
+        self.progress.step()
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True

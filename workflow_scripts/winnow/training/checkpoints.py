@@ -1,0 +1,127 @@
+"""Checkpoints that can be trusted: named by what they came from, whole or ignored, the newest whole one is resumed."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from winnow.core.base_model import MODEL_FILE
+from winnow.core.code import import_closure
+from winnow.core.config import ResolvedRun
+from winnow.core.entry import pins
+from winnow.core.errors import WinnowError
+from winnow.core.files import read_json, write_json
+from winnow.core.ids import canonical_json, sha256_file, sha256_text
+from winnow.core.log import log
+
+MARKER = "complete.json"  # written last into a checkpoint; lists every file with its hash
+METRICS = "metrics.jsonl"
+# Without any of these a resumed run would go on in silence with something fresh.
+NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", METRICS)
+
+
+def folder_hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of every file of a finished model or of a base model's small files."""
+    return {file.name: sha256_file(file) for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def identity(
+    run: ResolvedRun, *, data: Mapping[str, Path], model: Path, weights: Path | None, script: Path
+) -> dict[str, Any]:
+    """Return everything that a run's weights follow from, as hashes.
+
+    Threads, memory, run time and the number of GPUs are not among it: they change how long it takes.
+
+    Args:
+        run: the resolved run.
+        data: train and val tables.
+        model: the folder of the base model, with tokenizer and revision.
+        weights: the local folder that the weights are read from; None for a model of the hub, whose commit
+            stands in `model`.
+        script: the training script, of which the code follows.
+    """
+    weight_files = sorted(weights.glob("*.safetensors")) if weights is not None else []
+    source = read_json(model / MODEL_FILE)
+    return {
+        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe")},
+        "device": "cuda" if run.gpu else "cpu",
+        "data": {name: sha256_file(file) for name, file in data.items()},
+        "model": {name: sha for name, sha in folder_hashes(model).items() if name not in ("manifest.json", MODEL_FILE)},
+        "hub": [source["source"], source["revision"]] if source["kind"] == "hub" else None,
+        "weights": {file.name: sha256_file(file) for file in weight_files},
+        "code": {str(file.relative_to(script.parent)): sha256_file(file) for file in import_closure(script)},
+        "pins": pins("train"),
+    }
+
+
+def short_name(body: Mapping[str, Any]) -> str:
+    """Return the name of the folder in which checkpoints of this identity lie."""
+    return sha256_text(canonical_json(body))[:16]
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step after which a checkpoint was saved."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder, complete or not, newest first."""
+    return sorted((path for path in folder.glob("checkpoint-*") if path.is_dir()), key=step_of, reverse=True)
+
+
+def mark_complete(checkpoint: Path, processes: int) -> None:
+    """Say that a checkpoint is whole; its files must not change from now on.
+
+    Raises:
+        WinnowError: if a file is missing without which the run could not resume.
+    """
+    files = {
+        str(file.relative_to(checkpoint)): sha256_file(file)
+        for file in sorted(checkpoint.rglob("*"))
+        if file.is_file() and file.name != MARKER
+    }
+    if missing := [name for name in NEEDED if name not in files]:
+        raise WinnowError(checkpoint, f"was saved without {', '.join(missing)}", "report this: a run could not resume")
+    write_json(checkpoint / MARKER, {"step": step_of(checkpoint), "processes": processes, "files": files})
+
+
+def what_is_wrong(checkpoint: Path) -> str | None:
+    """Say why a checkpoint cannot be resumed from, or None."""
+    marker = checkpoint / MARKER
+    if not marker.is_file():
+        return "it was not finished"
+    files: dict[str, str] = read_json(marker)["files"]
+    for name in sorted({*NEEDED, *files}):
+        if not (checkpoint / name).is_file():
+            return f"{name} is missing"
+        if sha256_file(checkpoint / name) != files.get(name):
+            return f"{name} is not what was saved"
+    return None
+
+
+def last_complete(folder: Path, processes: int) -> Path | None:
+    """Return the newest checkpoint that is whole, and remove newer ones that are not, saying so.
+
+    Raises:
+        WinnowError: if it was saved by another number of processes.
+    """
+    for checkpoint in checkpoints_in(folder):
+        if (wrong := what_is_wrong(checkpoint)) is not None:
+            log(f"WARNING: {checkpoint} cannot be used, {wrong}; looking for the one before it")
+            shutil.rmtree(checkpoint)
+            continue
+        saved_by = read_json(checkpoint / MARKER)["processes"]
+        if saved_by != processes:
+            raise WinnowError(
+                checkpoint,
+                f"was saved by {saved_by} processes, this run has {processes}",
+                "use as many again, or delete the folder to start over",
+            )
+        return checkpoint
+    return None
+
+
+def rotate(folder: Path, keep: int | None) -> None:
+    """Remove all but the newest `keep` checkpoints; None keeps all. Call it once the newest is complete."""
+    for old in checkpoints_in(folder)[keep:] if keep is not None else ():
+        shutil.rmtree(old)

@@ -1,0 +1,52 @@
+"""Equal work gives equal bits: threads, algorithms, and exactly the processes that a run asks for."""
+
+import os
+import sys
+
+import datasets
+import torch
+import transformers
+
+from winnow.core.errors import WinnowError
+
+CPU_THREADS = 1  # on a CPU the number of threads changes the order of sums, and so the last bits of every weight
+
+
+def prepare_torch(gpus: int) -> None:
+    """Make equal work give equal bits.
+
+    Raises:
+        WinnowError: if GPUs are asked for and PyTorch sees none.
+    """
+    if gpus and not torch.cuda.is_available():
+        raise WinnowError(
+            "the run's key gpu",
+            f"is {gpus}, and PyTorch ({torch.__version__}) sees no GPU here",
+            "set gpu: 0 to train on a CPU, or run this on a GPU node with a CUDA build of PyTorch",
+        )
+    if not gpus:
+        torch.set_num_threads(CPU_THREADS)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def world_size() -> int:
+    """Return how many processes train together, as their launcher says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def check_world(gpus: int) -> int:
+    """Return the number of processes, after checking that it is what the run asks for.
+
+    Raises:
+        WinnowError: if there are fewer or more: the effective batch would not be the recipe's.
+    """
+    expected = max(1, gpus)
+    if world_size() != expected:
+        raise WinnowError(
+            "the run's key gpu",
+            f"is {gpus}, and {world_size()} process was started by {sys.argv[0]}; each GPU needs its own",
+            "set gpu: 1, or start the script with one process per GPU",
+        )
+    return expected

@@ -1,0 +1,38 @@
+"""Direct preference optimisation against an explicit reference."""
+
+from typing import Any
+
+from winnow.training.kl import KlProbe, kl_rows
+from winnow.training.loading import check_reference
+from winnow.training.recipes import adapter_config
+from winnow.training.setting import Setting
+from winnow.training.trainers import WatchedDPOTrainer
+from winnow.training.watch import Watch
+
+
+def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
+    """Return TRL's trainer of a setting, with its rows and its reference checked.
+
+    Full fine-tuning: the reference is a second copy, loaded here. Left to itself TRL loads it from
+    `config._name_or_path`, which after training in the same process is another model.
+    LoRA: the reference is the policy with its adapter switched off. Its weights are frozen, and a
+    second copy would hold the same numbers again.
+    """
+    adapter = adapter_config(setting.recipe)
+    trainer = WatchedDPOTrainer(
+        model=setting.policy,
+        ref_model=setting.load_again().eval().requires_grad_(requires_grad=False) if adapter is None else None,
+        args=setting.config,
+        train_dataset=setting.train,
+        eval_dataset=setting.val,
+        processing_class=setting.tokenizer,
+        peft_config=adapter,
+        callbacks=callbacks,
+    )
+    setting.check_rows(trainer)
+    check_reference(trainer.model, trainer.ref_model, setting.weights)
+    watch.attach(trainer.model, trainer.ref_model)
+    trainer.watch = watch
+    rows = kl_rows(trainer.eval_dataset)
+    trainer.probe = KlProbe(trainer.model, trainer.ref_model, rows, setting.tokenizer, setting.request.run.seed)
+    return trainer

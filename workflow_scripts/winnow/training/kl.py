@@ -1,0 +1,121 @@
+"""How far a policy has moved from its reference: KL on fixed responses, exactly, and on its own samples."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from winnow.numerics.logprobs import exact_kl, k3_kl, token_logprobs
+
+EXACT_ROWS = 8  # validation pairs whose chosen response is scored
+SAMPLED_ROWS = 4  # validation prompts to which the policy responds
+SAMPLED_TOKENS = 64  # longest sample: the cost of every measurement is bounded
+CHUNK = 256  # positions whose logits are compared at once: a large vocabulary would fill a GPU
+
+Reference = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class KlRow:
+    """Token ids of a validation prompt and of its chosen response."""
+
+    prompt: tuple[int, ...]
+    response: tuple[int, ...]
+
+
+def kl_rows(prepared: Any) -> list[KlRow]:
+    """Choose validation pairs, evenly over the table, which is ordered by id."""
+    count = min(EXACT_ROWS, len(prepared))
+    picked = [prepared[index * len(prepared) // count] for index in range(count)]
+    return [KlRow(tuple(row["prompt_ids"]), tuple(row["chosen_ids"])) for row in picked]
+
+
+class KlProbe:
+    """Measures KL(policy || reference) with equal random numbers each time, so that steps can be compared."""
+
+    def __init__(self, policy: Any, reference: Any | None, rows: Sequence[KlRow], tokenizer: Any, seed: int) -> None:
+        self.policy = policy
+        self.reference = reference  # None: the policy without its adapter
+        self.rows = rows
+        self.tokenizer = tokenizer
+        self.seed = seed
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """Return the KL of now.
+
+        kl_tok: exact, sum_v pi log(pi / ref), mean over the tokens of fixed responses, nats per token.
+        kl_seq: sum_t (log pi - log ref) over a response sampled from the policy, mean over samples, nats per response.
+        kl_k3: non-negative estimate from the same samples, nats per token.
+        kl_seq_tokens: mean length of the samples, at most SAMPLED_TOKENS.
+        """
+        exact = torch.cat([self._exact(row) for row in self.rows]).mean().item()
+        samples = self._sample([row.prompt for row in self.rows[:SAMPLED_ROWS]])
+        differences, k3 = [], []
+        for row, sample in zip(self.rows, samples, strict=False):
+            policy, reference = self._logps(KlRow(row.prompt, sample))
+            differences.append((policy - reference).sum())
+            k3.append(k3_kl(policy, reference))
+        return {
+            "kl_tok": exact,
+            "kl_seq": torch.stack(differences).mean().item(),
+            "kl_k3": torch.cat(k3).mean().item(),
+            "kl_seq_tokens": sum(map(len, samples)) / len(samples),
+        }
+
+    @contextmanager
+    def _as_reference(self) -> Iterator[Any]:
+        with self.policy.disable_adapter() if self.reference is None else nullcontext():
+            yield self.policy if self.reference is None else self.reference
+
+    def _logits(self, model: Any, row: KlRow) -> Tensor:
+        """Return the logits that predict each token of the response. Shape: [response, vocabulary]."""
+        ids = torch.tensor([row.prompt + row.response], device=self.policy.device)
+        # The token at a position is predicted by the position before it.
+        return model(input_ids=ids, use_cache=False, logits_to_keep=len(row.response) + 1).logits[0, :-1]
+
+    def _both_logits(self, row: KlRow) -> tuple[Tensor, Tensor]:
+        policy = self._logits(self.policy, row)
+        with self._as_reference() as reference:
+            return policy, self._logits(reference, row)
+
+    def _exact(self, row: KlRow) -> Tensor:
+        policy, reference = self._both_logits(row)
+        pieces = zip(torch.split(policy, CHUNK), torch.split(reference, CHUNK), strict=True)
+        return torch.cat([exact_kl(mine, theirs) for mine, theirs in pieces])
+
+    def _logps(self, row: KlRow) -> tuple[Tensor, Tensor]:
+        tokens = torch.tensor(row.response, device=self.policy.device)
+        policy, reference = self._both_logits(row)
+        return token_logprobs(policy, tokens), token_logprobs(reference, tokens)
+
+    def _sample(self, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Draw one response to each prompt from the policy as it is (temperature 1, no cut of the distribution)."""
+        longest, pad, end = max(map(len, prompts)), self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
+        device = self.policy.device
+        ids = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+        mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):  # the training's own random numbers must not move
+            torch.manual_seed(self.seed)
+            drawn = self.policy.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                do_sample=True,
+                temperature=1.0,
+                top_k=0,
+                top_p=1.0,
+                max_new_tokens=SAMPLED_TOKENS,
+                eos_token_id=end,
+                pad_token_id=pad,
+                use_cache=True,
+            )
+        return [_until_end(tuple(row.tolist()), end) for row in drawn[:, longest:]]
+
+
+def _until_end(tokens: tuple[int, ...], end: int) -> tuple[int, ...]:
+    """Return a response with its end, without the padding after it."""
+    return tokens[: tokens.index(end) + 1] if end in tokens else tokens

@@ -1,0 +1,130 @@
+"""Loading models for training: safetensors only, no remote code, every weight accounted for, the reference proven."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import set_peft_model_state_dict
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from winnow.core.base_model import BaseModel, read_base_model
+from winnow.core.errors import WinnowError
+
+_DEFECT = "both must be loaded from the parent's model folder; this is a defect of Winnow, please report it"
+
+
+def weights_of(model: Path, parent: Path | None) -> BaseModel:
+    """Return where a run starts from: its parent's finished model, or else the base model.
+
+    Raises:
+        WinnowError: if the parent's folder is not a finished, merged model.
+    """
+    if parent is None:
+        return read_base_model(model)
+    if not (parent / "config.json").is_file():
+        fix = "train the parent first: run snakemake on its name"
+        if (parent / "adapter_config.json").is_file():
+            fix = "a LoRA parent is merged before anything reads it (merge_adapter): give its model/ folder"
+        raise WinnowError(parent / "config.json", "there is no such file, so this is no finished model", fix)
+    return BaseModel(str(parent), None)
+
+
+def load_model(source: BaseModel, *, dtype: str, attention: str | None) -> Any:
+    """Load a causal language model.
+
+    Raises:
+        WinnowError: if it cannot be found, or a weight is missing, left over or of another shape:
+            transformers only warns, and goes on with random numbers in its place.
+    """
+    local = Path(source.source).is_dir()
+    if local and not any(Path(source.source).glob("*.safetensors")):
+        raise WinnowError(source.source, "holds no *.safetensors", "make the model again: --forcerun its rule")
+    try:
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source.source,
+            revision=source.revision or "main",
+            local_files_only=local,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        fix = "check the name and the network, or give a local folder as path"
+        raise WinnowError(source.source, f"cannot be loaded: {str(error).splitlines()[0]}", fix) from error
+    wrong = {key: sorted(map(str, found[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    if any(wrong.values()):
+        listed = "; ".join(f"{key}: {', '.join(names[:3])}" for key, names in wrong.items() if names)
+        raise WinnowError(source.source, f"its weights do not fit its config.json ({listed})", "use a whole model")
+    return model
+
+
+def base_of(model: Any) -> Any:
+    """Return the model below an adapter, or the model itself."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def _named_weights(model: Any) -> dict[str, Any]:
+    """Return the tensors of a model by the names that it has without an adapter."""
+    state = base_of(model).state_dict()
+    return {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if ".lora_" not in name}
+
+
+def check_reference(policy: Any, reference: Any | None, folder: Path | None) -> None:
+    """Check before the first step that policy and reference are the weights that the run names.
+
+    A DPO loss of ln 2 shows that they agree, not that they are the right ones: both may be the
+    wrong model, so they are also compared with the files.
+
+    Args:
+        policy: the model to train; under an adapter, its frozen base is what is compared.
+        reference: the reference, or None where the policy without its adapter is the reference.
+        folder: the local folder that the run starts from; None for a model of the hub.
+
+    Raises:
+        WinnowError: naming the first weight that differs.
+    """
+    trained = _named_weights(policy)
+    for name, tensor in (_named_weights(reference) if reference is not None else {}).items():
+        if name not in trained or not torch.equal(trained[name].cpu(), tensor.cpu()):
+            raise WinnowError(
+                "the reference model",
+                f"differs from the policy before the first step, in {name}",
+                _DEFECT,
+            )
+    for file in sorted(folder.glob("*.safetensors")) if folder is not None else ():
+        with safe_open(str(file), "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118 - not a dictionary
+                kept = stored.get_tensor(name)
+                if name not in trained or not torch.equal(trained[name].cpu(), kept.to(trained[name].dtype)):
+                    raise WinnowError(
+                        "the policy and the reference model",
+                        f"are not what {file} holds, first seen in {name}",
+                        _DEFECT,
+                    )
+
+
+def restore_weights(model: Any, checkpoint: Path) -> None:
+    """Load a checkpoint's weights into a model, all of them or none.
+
+    Trainer reloads with strict=False: where names differ (Qwen2.5-VL) nothing is loaded, and only a
+    warning says so (huggingface/transformers#43701). from_pretrained knows the old names.
+
+    Raises:
+        WinnowError: if a weight is missing, left over or of another shape.
+    """
+    if hasattr(model, "peft_config"):
+        found = set_peft_model_state_dict(model, load_file(str(checkpoint / "adapter_model.safetensors")))
+        wrong = [*found.unexpected_keys, *(key for key in found.missing_keys if "lora_" in key)]
+        if wrong:
+            raise WinnowError(checkpoint, f"its adapter does not fit the model: {wrong[0]}", "delete this checkpoint")
+        return
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    source = load_model(BaseModel(str(checkpoint), None), dtype=dtype, attention=None)
+    with torch.no_grad():
+        model.load_state_dict(source.state_dict(), strict=True)

@@ -1,0 +1,29 @@
+"""Supervised fine-tuning: the loss of the response given its prompt."""
+
+from typing import Any
+
+from winnow.training.recipes import adapter_config
+from winnow.training.setting import Setting
+from winnow.training.trainers import WatchedSFTTrainer
+from winnow.training.watch import Watch
+
+
+def sft_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
+    """Return TRL's trainer of a setting, with its rows checked.
+
+    Rows have a prompt and a completion, so that TRL masks the prompt unless the recipe says
+    completion_only_loss: false.
+    """
+    trainer = WatchedSFTTrainer(
+        model=setting.policy,
+        args=setting.config,
+        train_dataset=setting.train,
+        eval_dataset=setting.val,
+        processing_class=setting.tokenizer,
+        peft_config=adapter_config(setting.recipe),
+        callbacks=callbacks,
+    )
+    setting.check_rows(trainer)
+    watch.attach(trainer.model, None)
+    trainer.watch = watch
+    return trainer
