@@ -1,0 +1,169 @@
+"""From messages to tokens, by the tokenizer's own chat template, and what must give way for them to fit.
+
+Runs in the train environment; transformers is imported where it is used.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from winnow.core.config import Positive, PromptField, Settings, Stage
+from winnow.core.errors import WinnowError
+
+Message = dict[str, str]
+
+_PROBE: list[Message] = [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]
+_CONTENT = "winnow-probe"
+
+
+class Budget(Settings):
+    """How rows of one modality are rendered."""
+
+    corpus: str
+    prompt_fields: tuple[PromptField, ...]
+    context: Positive
+    response_tokens: Positive
+    modality: Literal["clean"] = "clean"  # the others show images, which this renderer does not know
+    template: str = "review"
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens that a prompt may fill, the assistant's header included."""
+        return self.context - self.response_tokens
+
+
+class RenderSpec(Budget):
+    """What render_dataset.py is told."""
+
+    stage: Stage
+
+
+class HeldoutSpec(Budget):
+    """What render_heldout.py is told."""
+
+    max_loss_rows: Positive
+
+
+@dataclass(frozen=True)
+class ChatTokens:
+    """A tokenizer with its chat template."""
+
+    tokenizer: Any
+
+    def texts(self, conversations: Sequence[list[Message]], *, prompt: bool) -> list[str]:
+        """Return what the chat template makes of conversations; `prompt` adds the assistant's header."""
+        return list(
+            self.tokenizer.apply_chat_template(list(conversations), add_generation_prompt=prompt, tokenize=False)
+        )
+
+    def ids(self, conversations: Sequence[list[Message]], *, prompt: bool) -> list[list[int]]:
+        """Return the token ids of conversations, as TRL takes them."""
+        if not conversations:
+            return []
+        encoded = self.tokenizer.apply_chat_template(
+            list(conversations), add_generation_prompt=prompt, tokenize=True, return_dict=True
+        )
+        return list(encoded["input_ids"])
+
+    def prompt_lengths(self, prompts: Sequence[list[Message]]) -> list[int]:
+        """Return the number of tokens of prompts, the assistant's header included."""
+        return [len(ids) for ids in self.ids(prompts, prompt=True)]
+
+    def completion_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens that are trained for responses: text and end of turn.
+
+        They are counted behind a short prompt; that they are the same behind the real one is a rule of
+        validation (C5).
+        """
+        probe = len(self.ids([_PROBE], prompt=True)[0])
+        conversations = [[*_PROBE, {"role": "assistant", "content": text}] for text in texts]
+        return [len(ids) - probe for ids in self.ids(conversations, prompt=False)]
+
+    def plain_lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of bare texts, without any template."""
+        return [len(ids) for ids in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Return where each token of a bare text begins and ends, in characters."""
+        return list(self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
+
+    @cached_property
+    def header(self) -> list[int]:
+        """The tokens that open the assistant's turn; empty if the template has none."""
+        bare, opened = self.ids([_PROBE], prompt=False)[0], self.ids([_PROBE], prompt=True)[0]
+        return opened[len(bare) :] if opened[: len(bare)] == bare else []
+
+    @cached_property
+    def end(self) -> list[int]:
+        """The tokens that close the assistant's turn."""
+        text = self.texts([[*_PROBE, {"role": "assistant", "content": _CONTENT}]], prompt=False)[0]
+        tail = text.rpartition(_CONTENT)[2]
+        return list(self.tokenizer(tail, add_special_tokens=False)["input_ids"])
+
+    @property
+    def added_tokens(self) -> list[str]:
+        """Tokens that the tokenizer recognises inside any text."""
+        return list(self.tokenizer.get_added_vocab())
+
+
+def load_tokenizer(model: Path) -> ChatTokens:
+    """Load the tokenizer of a prepared base model from its folder, offline and without remote code.
+
+    Raises:
+        WinnowError: if the folder has no tokenizer, or the tokenizer no chat template.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from transformers import AutoTokenizer  # noqa: PLC0415 - slow: only where tokens are counted
+
+    remedy = "have prepare_model make the model's folder again"
+    if not model.is_dir():
+        raise WinnowError(model, "there is no such model folder", remedy)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise WinnowError(model, f"holds no tokenizer ({error})", remedy) from error
+    if not tokenizer.chat_template:
+        raise WinnowError(model, "the tokenizer has no chat template", "use an instruction-tuned base model")
+    chat = ChatTokens(tokenizer)
+    if not chat.header or not chat.end:
+        raise WinnowError(
+            model, "its chat template does not mark where the assistant begins and ends", "use another base model"
+        )
+    return chat
+
+
+def tokenizer_files(model: Path) -> dict[str, Path]:
+    """Return the files that decide how text becomes tokens, for a manifest."""
+    names = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    return {f"model/{name}": model / name for name in names if (model / name).is_file()}
+
+
+def cut_to_fit(
+    chat: ChatTokens, text: str, build: Callable[[str], list[Message]], tokens: int, budget: int
+) -> tuple[str, int] | None:
+    """Shorten a text from its end, by whole tokens, until the prompt built around it fits.
+
+    Args:
+        chat: the tokenizer.
+        text: the field that gives way.
+        build: makes the prompt's messages around a shorter text.
+        tokens: of the prompt with the whole text.
+        budget: tokens that the prompt may have.
+
+    Returns:
+        The shorter text and the prompt's tokens, or None if nothing of the text would be left.
+    """
+    offsets = chat.offsets(text)
+    keep = len(offsets) - (tokens - budget)
+    while keep > 0:
+        shorter = text[: offsets[keep - 1][1]].rstrip()
+        if not shorter:
+            return None
+        length = chat.prompt_lengths([build(shorter)])[0]
+        if length <= budget:
+            return shorter, length
+        keep -= length - budget
+    return None
