@@ -15,14 +15,16 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 # restored, so that products (alpha*I, x*d) and emphasis (*soft*) stay.
 _APOSTROPHE = re.compile(r"(?<![\w*])([A-Za-z]{2,}|I)\*(?=(?:s|t|m|d|re|ve|ll)\b)", re.IGNORECASE)
 
+# Matched against lower case, which is several times faster than ignoring case.
 _REBUTTAL_EDIT = re.compile(
     r"""\b(?:after|post|following|based\ on|in\ light\ of|having\ read|thanks?\ for|read)\W+
             (?:\w+\W+){0,4}(?:rebuttal|author'?s?'?\ (?:response|feedback|reply)|revision)\b
         |\bpost[- ]rebuttal\b
-        |\b(?:I|have|am|I'm|will)\ (?:\w+\ ){0,3}
-            (?:rais|increas|updat|chang|adjust|lower|decreas|upgrad|revis)(?:e|ed|ing)\ (?:my|the)\ (?:\w+\ ){0,2}(?:score|rating|evaluation|recommendation)
-        |^\W*(?:edit|update|updated|\[edit\]|\[update\])\b\W*[:\]\-]""",
-    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+        |\b(?:i|have|am|i'm|will)\ (?:\w+\ ){0,3}
+            (?:rais|increas|updat|chang|adjust|lower|decreas|upgrad|revis)(?:e|ed|ing)\ (?:my|the)
+            \ (?:\w+\ ){0,2}(?:score|rating|evaluation|recommendation)
+        |^[^\w\n]*(?:edit|update|updated|\[edit\]|\[update\])\b[^\w\n]*[:\]\-]""",
+    re.MULTILINE | re.VERBOSE,
 )
 
 # Records that are not reviews are short; a long text with one of these phrases is a review.
@@ -90,7 +92,7 @@ def restore_apostrophes(text: str) -> tuple[str, bool]:
 
 def is_rebuttal_edit(text: str) -> bool:
     """Return whether a reviewer seems to have edited the text after the authors' answer."""
-    return _REBUTTAL_EDIT.search(text) is not None
+    return _REBUTTAL_EDIT.search(text.lower()) is not None
 
 
 def why_no_review(text: str) -> str | None:

@@ -381,7 +381,7 @@ SHORT_REMARKS: dict[Tone, tuple[str, ...]] = {
     "good": (
         "The topic fits the venue and the numbers look fine to me. Nothing to add on {method} from my side.",
         "Nice work. {method} seems to do what it says, and the tables look good at a first reading.",
-        "I like the general direction of {method}. It reads well enough and I would be happy to see it at the conference.",
+        "I like the general direction of {method}. It reads well enough and I would be happy to see it accepted.",
     ),
     "poor": (
         "I do not think that {method} is interesting enough for the venue. The approach is too simple for me.",
