@@ -9,24 +9,8 @@ CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-WORDS = [
-    "the",
-    "paper",
-    "method",
-    "is",
-    "novel",
-    "but",
-    "weak",
-    "experiments",
-    "lack",
-    "clear",
-    "baselines",
-    "and",
-    "strong",
-    "results",
-    "show",
-    "promise",
-]
+SENTENCE = """the paper method is novel but weak experiments lack clear baselines and strong results show promise"""
+WORDS = SENTENCE.split()
 
 
 def tiny_model(folder: Path, seed: int = 0) -> Path:

@@ -15,6 +15,9 @@ Row = Mapping[str, Any]
 RowsById = Mapping[str, Row]
 
 BOOTSTRAP_SEED = 0
+_UNTRAINED: dict[str, Any] = {"stage": "base", "seeds": [], "swept": {}, "training": {}} | dict.fromkeys(
+    ("parent", "seed", "beta", "to_base", "to_parent")
+)
 
 
 def read_measured(path: Path) -> dict[str, dict[str, Row]]:
@@ -157,7 +160,7 @@ def compare(
     tables = {}
     for modality in modalities:
         base = f"base_{modality}"
-        rows = [{"run": base, "stage": "base", "parent": None, "seed": None, "seeds": [], **_numbers(metrics[base])}]
+        rows: list[dict[str, Any]] = [{**_UNTRAINED, "run": base, **_numbers(metrics[base])}]
         for run in (run for run in runs if run.modality == modality):
             parent = run.parent or base
             rows.append(

@@ -1,0 +1,237 @@
+"""A study's folder of results as the steps leave it, with made-up numbers and texts that would like to break a page."""
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from winnow.core.config import ResolvedStudy, Site
+from winnow.core.study import load_study
+from winnow.core.tables import (
+    CHOSEN_PAIRS,
+    CHOSEN_RESPONSES,
+    LEDGER_PAIRS,
+    LEDGER_RESPONSES,
+    PROMPTS,
+    REJECTED,
+    RESPONSES,
+    write_table,
+)
+from winnow.evaluation.comparison import compare, last_logged, read_measured
+from winnow.evaluation.metrics import generation_metrics, heldout_metrics, preference_metrics
+
+ROOT = Path(__file__).parents[1]
+HOSTILE = "</pre><script>alert('x')</script><img src=https://evil.example/x.png onerror=alert(1)>\x07 \u202e reversed"
+DROPPED = {
+    "ingest": {"meta_review": 366, "rating_not_on_scale": 3, "text_too_short": 12},
+    "choose": {"below_cut": 200, "no_rating": 17, "not_enough_answered": 2},
+    "pair": {"rating_diff": 310, "same_<b>text</b>": 1, "too_similar": 4},
+    "render": {"prompt_over_budget": 1},
+}
+
+
+def demo_study() -> ResolvedStudy:
+    """Return the demo study, resolved."""
+    return load_study(ROOT / "studies" / "demo.yaml", Site(), ROOT)
+
+
+def _json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def _manifest(path: Path, step: str, counts: dict[str, Any] | None = None, **more: Any) -> None:
+    body = {"step": step, "inputs": {"source": "a" * 64}, "outputs": {"table": "b" * 64}, "settings": {}}
+    _json(path, body | {"counts": counts or {}, "software": {"pyarrow": "26.0.1"}} | more)
+
+
+def _tally(kept: int, dropped: dict[str, int], **notes: int) -> dict[str, Any]:
+    return {"read": kept + sum(dropped.values()), "kept": kept, "dropped": dropped, "notes": notes}
+
+
+def _row(schema: Any, **values: Any) -> dict[str, Any]:
+    return {name: values.get(name) for name in schema.names}
+
+
+def _data(root: Path, draw: random.Random) -> None:
+    corpus = root / "corpus" / "papers"
+    prompts = [_row(PROMPTS, prompt_id=f"p{i:03}", title="A title") for i in range(60)]
+    responses = [_row(RESPONSES, response_id=f"r{i:03}", prompt_id=f"p{i // 4:03}") for i in range(240)]
+    rejected = [
+        _row(REJECTED, kind="response", record_id=f"{reason}{i}", reason=reason)
+        for reason, count in DROPPED["ingest"].items()
+        for i in range(count)
+    ]
+    write_table(corpus / "prompts.parquet", prompts, PROMPTS, ["prompt_id"])
+    write_table(corpus / "responses.parquet", responses, RESPONSES, ["response_id"])
+    write_table(corpus / "rejected.parquet", rejected, REJECTED, ["record_id"])
+    counts = {"responses": _tally(240, DROPPED["ingest"], rebuttal_edit=5), "prompts": _tally(60, {})}
+    _manifest(corpus / "ingest.manifest.json", "ingest", counts)
+    _manifest(corpus / "splits.manifest.json", "split", {"prompts": _tally(60, {})})
+    scored = []
+    for i in range(240):
+        marks = min(20, max(0, round(draw.gauss(9, 3))))
+        answers = {f"item_{j:02}": None if draw.random() < 0.01 else ("no", "yes")[j < marks] for j in range(20)}
+        scored.append(
+            {
+                "response_id": f"r{i:03}",
+                "prompt_id": f"p{i // 4:03}",
+                "corpus": "papers",
+                "year": (None, 2019, 2020)[i % 3],
+            }
+            | {"rating": None if i % 20 == 0 else float(draw.randint(1, 10)), "answers": answers}
+            | {"n_tokens": round(draw.lognormvariate(5.6, 0.5)), "checkmark_count": marks, "parse_status": "ok"}
+            | {"injection_flags": ["ignore_previous"] if i == 7 else []}
+        )
+    _lines(root / "scores" / "review_evaluations.jsonl", scored)
+    _manifest(root / "scores" / "scores.manifest.json", "gather_scores", {"responses": _tally(240, {})})
+    items = {f"item_{j:02}": {"n": 40, "kappa": round(draw.random(), 3), "pe": 0.5} for j in range(3)}
+    gates = {"null_rate": {"value": 0.01, "limit": 0.02, "passed": True}}
+    _json(root / "scores" / "judge_report.json", {"gates": gates, "null_rate": 0.01, "human_agreement": items})
+
+
+def _datasets(root: Path, draw: random.Random) -> None:
+    sft = [
+        _row(
+            CHOSEN_RESPONSES, response_id=f"r{i:03}", prompt_id=f"p{i // 4:03}", split="val" if i % 10 == 0 else "train"
+        )
+        for i in range(0, 240, 5)
+    ]
+    left = [
+        _row(LEDGER_RESPONSES, response_id=f"{reason}{i}", reason=reason)
+        for reason, count in DROPPED["choose"].items()
+        for i in range(count)
+    ]
+    write_table(root / "datasets/sft/chosen.parquet", sft, CHOSEN_RESPONSES, ["response_id"])
+    write_table(root / "datasets/sft/ledger.parquet", left, LEDGER_RESPONSES, ["response_id"])
+    _manifest(root / "datasets/sft/choose.manifest.json", "select_responses", {"r": _tally(48, DROPPED["choose"])})
+    pairs = [
+        _row(CHOSEN_PAIRS, pair_id=f"x{i}", prompt_id=f"p{i:03}", split="train" if i % 8 else "val")
+        | {"chosen_id": f"r{4 * i:03}", "rating_diff": float(draw.randint(2, 6)), "checkmark_diff": draw.randint(2, 9)}
+        | {"length_ratio": draw.lognormvariate(0.2, 0.3)}
+        for i in range(40)
+    ]
+    refused = [
+        _row(LEDGER_PAIRS, chosen_id=f"{reason}{i}", rejected_id="r", reason=reason)
+        for reason, count in DROPPED["pair"].items()
+        for i in range(count)
+    ]
+    write_table(root / "datasets/dpo/chosen.parquet", pairs, CHOSEN_PAIRS, ["pair_id"])
+    write_table(root / "datasets/dpo/ledger.parquet", refused, LEDGER_PAIRS, ["chosen_id"])
+    _manifest(root / "datasets/dpo/choose.manifest.json", "pair_responses", {"pairs": _tally(40, DROPPED["pair"])})
+    for dataset in ("sft", "dpo"):
+        folder = root / "datasets" / dataset / "clean"
+        _manifest(folder / "render.manifest.json", "render_dataset", {"rows": _tally(39, DROPPED["render"])})
+        rules = [
+            {"rule": "C1", "status": "pass", "message": "chosen differs from rejected", "checked": 40},
+            {"rule": "C9", "status": "warn", "message": "AUC of length 0.68 is above 0.65", "length_auc": 0.68},
+        ]
+        _json(folder / "validation.json", {"passed": True, "rules": rules})
+
+
+def _runs(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
+    for name, run in study.runs.items():
+        rows = []
+        for step in range(1, 41):
+            margin = 0.02 * step + draw.gauss(0, 0.05)
+            loss = math.log1p(math.exp(-margin)) if run.stage == "dpo" else 5 - 0.04 * step
+            row = {"step": step, "epoch": step / 20, "loss": loss, "grad_norm": 2.0, "learning_rate": 1e-4}
+            if run.stage == "dpo":
+                row |= {"rewards/margins": margin, "rewards/accuracies": 0.6, "kl_tok": 0.001 * step}
+                row |= {"delta_logp_chosen_per_token": -0.003 * step, "delta_logp_rejected_per_token": -0.006 * step}
+            rows += [row | {"kind": kind} for kind in (("train", "eval") if step % 4 == 0 else ("train",))]
+        _lines(root / "runs" / name / "metrics.jsonl", rows)
+        _json(root / "runs" / name / "spec.json", run.model_dump(mode="json"))
+        alarm = {
+            "name": "displacement",
+            "step": 40,
+            "value": -0.12,
+            "threshold": -0.1,
+            "message": "chosen fell <i>far</i>",
+        }
+        facts = {"steps": 40, "first_loss": math.log(2), "world_size": 1, "parameters": 120_000}
+        _manifest(
+            root / "runs" / name / "manifest.json",
+            f"train_{run.stage}",
+            weights={"model.safetensors": "c" * 64},
+            trainable_parameters=120_000,
+            alarms=[alarm] if name.endswith("0.05") else [],
+            **facts,
+        )
+        if run.is_adapter:
+            _manifest(root / "runs" / name / "merge.json", "merge_adapter")
+
+
+def measured_rows(draw: random.Random, shift: float) -> list[dict[str, Any]]:
+    """Return made-up rows of rows.jsonl for a model whose loss is moved by `shift` nats per token."""
+    heldout = [
+        {"kind": "heldout", "id": f"h{i}", "prompt_id": f"p{i // 2}", "cut": i == 0, "tokens": 50 + i}
+        | {"nats": round((50 + i) * (5 + shift + draw.gauss(0, 0.2)), 6)}
+        for i in range(30)
+    ]
+    pairs = [
+        {"kind": "preference", "dataset": "dpo", "id": f"x{i}", "prompt_id": f"p{i // 2}"}
+        | {"chosen_logp": round(-200 - shift * 40 + draw.gauss(0, 20), 6), "chosen_tokens": 40 + i}
+        | {"rejected_logp": -205.0, "rejected_tokens": 50}
+        for i in range(24)
+    ]
+    return heldout + pairs
+
+
+def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
+    metrics, measured = {}, {}
+    human = "# Review\n\nThe paper studies selection of reviews by checkmarks. " + "It is sound and clear. " * 30
+    for shift, run in enumerate(["base_clean", *study.runs]):
+        folder = root / "evaluation" / "heldout" / run
+        rows = measured_rows(draw, -0.3 * shift)
+        _lines(folder / "rows.jsonl", rows)
+        samples = [
+            {"prompt_id": f"p{i}", "response_id": f"h{2 * i}", "prompt": "Review this paper. " * 200, "human": human}
+            | {
+                "text": HOSTILE if i == 0 else "Strong results, weak baselines. " * 20,
+                "stop_reason": ("stop", "length")[i % 2],
+            }
+            | {"tokens": 96, "mean_entropy": 3.2}
+            for i in range(3)
+        ]
+        _lines(folder / "generations.jsonl", samples)
+        heldout = [row for row in rows if row["kind"] == "heldout"]
+        pairs = [row for row in rows if row["kind"] == "preference"]
+        metrics[run] = {
+            "run": run,
+            "heldout": heldout_metrics(heldout, 0),
+            "preferences": {"dpo": preference_metrics(pairs)},
+            "generations": generation_metrics(samples),
+            "software": {"torch": "2.13.0"},
+        }
+        _json(folder / "metrics.json", metrics[run])
+        measured[run] = read_measured(folder / "rows.jsonl")
+    _manifest(root / "evaluation/heldout/clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
+    training = {name: last_logged(root / "runs" / name / "metrics.jsonl") for name in study.runs}
+    runs = list(study.runs.values())
+    comparison = compare(
+        study.study, modalities=["clean"], runs=runs, metrics=metrics, measured=measured, training=training
+    )
+    _json(root / "comparison" / "comparison.json", comparison)
+
+
+def make_results(root: Path) -> ResolvedStudy:
+    """Fill `root` with the results of the demo study, benchmarks included, and return the study."""
+    study, draw = demo_study(), random.Random(3)
+    _json(root / "study.json", study.model_dump(mode="json"))
+    _data(root, draw)
+    _datasets(root, draw)
+    _manifest(root / "models/text/manifest.json", "prepare_model")
+    _runs(root, study, draw)
+    _evaluations(root, study, draw)
+    for name in study.exports:
+        _manifest(root / "exports" / name / "manifest.json", "export_dataset", {"rows": _tally(80, {})})
+    for step, seconds in (("ingest/papers", 3.2), ("train/sft_clean", 75.5), ("train/dpo_clean", 3700.0)):
+        _lines(root / "benchmarks" / f"{step}.jsonl", [{"s": seconds, "max_rss": 512.5}])
+    return study

@@ -1,0 +1,136 @@
+"""Pictures with one look: as PNG files, and as SVG that takes its colours and fonts from the page it stands in."""
+
+import io
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from winnow.core.files import replacing
+from winnow.reporting.panels import Panel, Points, Series
+
+# Placeholders that become the page's own colours in SVG; in a PNG they are what they say.
+INK, FAINT, FIRST, SECOND = "#1f2733", "#d5dae1", "#2f6fb7", "#b4581a"
+_PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--line)", FIRST: "var(--first)", SECOND: "var(--second)"}
+_STYLE: Any = {  # matplotlib types the keys one by one
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "font.size": 8.5,
+    "font.family": "DejaVu Sans",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "svg.fonttype": "none",
+}
+
+
+def draw_panel(axes: Axes, panel: Panel, logged: Mapping[Series, Points]) -> None:
+    """Draw the lines of a panel; a single point gets a dot, since a line would not show."""
+    drawn = [series for series in panel.series if series in logged]
+    for series, colour in zip(drawn, (FIRST, SECOND), strict=False):
+        steps, values = zip(*logged[series], strict=True)
+        marker = "o" if len(steps) <= 12 else ""
+        axes.plot(steps, values, color=colour, linewidth=1.4, marker=marker, markersize=3, label=series.label)
+    if panel.guide:
+        axes.axhline(panel.guide[0], color=INK, linewidth=0.8, linestyle=(0, (2, 3)), label=panel.guide[1])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.set_xlabel("step")
+    if len(drawn) > 1 or panel.guide:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.6, columnspacing=1.2)
+
+
+def draw_bars(axes: Axes, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> None:
+    """Draw a histogram; of two series the second stands before the first, as a part of it.
+
+    Args:
+        axes: where.
+        edges: of the bins, one more than there are counts.
+        counts: one series or two by label.
+    """
+    centres = [(low + high) / 2 for low, high in itertools.pairwise(edges)]
+    widths = [0.86 * (high - low) for low, high in itertools.pairwise(edges)]
+    for (label, values), colour in zip(counts.items(), (FIRST, SECOND), strict=False):
+        axes.bar(centres, values, widths, color=colour, label=label)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
+    if len(counts) > 1:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.2, columnspacing=1.2)
+
+
+def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping[Series, Points]) -> None:
+    """Write all panels of a training into one PNG. Equal numbers give equal bytes."""
+    shown = [panel for panel in panels if any(series in logged for series in panel.series)]
+    columns = min(3, max(1, len(shown)))
+    lines = -(-max(1, len(shown)) // columns)
+    with mpl.rc_context(_STYLE):
+        size = (4.4 * columns, 3.0 * lines + 0.4)
+        figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
+        figure.suptitle(title, fontsize=11, fontweight="bold")
+        grid = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, shown, strict=False):
+            axes.set_title(panel.title)
+            draw_panel(axes, panel, logged)
+        for axes in grid[len(shown) :]:
+            axes.set_axis_off()
+        with replacing(path) as part:
+            figure.savefig(part, format="png", metadata={"Software": None})
+
+
+def panel_svg(panel: Panel, logged: Mapping[Series, Points], salt: str) -> Markup:
+    """Return a panel as inline SVG; the page writes the title, where it can wrap."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": salt}):
+        figure = Figure(figsize=(4.0, 2.5), layout="constrained")
+        draw_panel(figure.subplots(), panel, logged)
+        return _inline(figure, panel.title)
+
+
+def bars_svg(title: str, label: str, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> Markup:
+    """Return a histogram as inline SVG. `label` names the quantity and its unit."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=(4.0, 2.5), layout="constrained")
+        axes = figure.subplots()
+        draw_bars(axes, edges, counts)
+        axes.set_xlabel(label)
+        return _inline(figure, title)
+
+
+def _inline(figure: Figure, title: str) -> Markup:
+    """Return a figure as SVG for a page: named for screen readers, without ids that could meet others."""
+    buffer = io.StringIO()
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", svg)
+    for placeholder, colour in _PAGE_COLOURS.items():
+        svg = svg.replace(placeholder, colour)
+    view = re.search(r'viewBox="[-\d. ]*"', svg)
+    assert view is not None, "matplotlib writes a viewBox"
+    head = f'<svg class="plot" role="img" {view.group(0)} xmlns:xlink="http://www.w3.org/1999/xlink">'
+    # matplotlib has escaped its own texts.
+    return Markup(f"{head}<title>{escape(title)}</title>{svg[svg.index('>') + 1 :]}")  # noqa: S704

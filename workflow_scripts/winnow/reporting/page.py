@@ -1,0 +1,89 @@
+"""The report: one HTML file that needs nothing else, from the files of a study."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from winnow.core.config import ResolvedStudy
+from winnow.reporting import (
+    comparing,
+    distributions,
+    funnel,
+    provenance,
+    samples,
+    scores,
+    status,
+    trainings,
+    validation,
+)
+from winnow.reporting.json_tables import tables_of
+from winnow.reporting.sources import Results
+from winnow.reporting.words import FILTERS, excludes_zero
+
+TEMPLATES = Path(__file__).parents[3] / "resources" / "report"
+JUDGE_REPORT, COMPARISON = "scores/judge_report.json", "comparison/comparison.json"
+
+
+def environment() -> Environment:
+    """Return a Jinja environment that escapes everything and stops at a name it does not know."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(FILTERS)
+    made.tests["clear"] = excludes_zero
+    return made
+
+
+def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[str, Any]:
+    """Return all that the template shows, section by section."""
+    summary = scores.summarise(results, study)
+    judge, comparison = results.json(JUDGE_REPORT), results.json(COMPARISON)
+    checked = validation.summaries(results, study)
+    trained = [trainings.training(results, run) for run in study.runs.values()]
+    timed = provenance.times(benchmarks)
+    sections: dict[str, Any] = {
+        "study": study,
+        "judge_source": JUDGE_REPORT,
+        "judge_tables": tables_of(judge, "") if judge else [],
+        "scores_source": scores.SCORES,
+        "summary": summary,
+        "funnel": funnel.summary(results, study, summary.total),
+        "steps": funnel.steps(results, study),
+        "splits": funnel.split_counts(results, study),
+        "ledgers": funnel.ledgers(results, study),
+        "drawings": [*distributions.score_drawings(summary), *distributions.pair_drawings(results, study)],
+        "validations": checked,
+        "trainings": trained,
+        "comparison": comparison,
+        "comparison_source": COMPARISON,
+        "compared": comparing.tables(comparison),
+        "samples": samples.samples(results, study),
+        "software": provenance.software(results, study),
+        "hashes": provenance.hashes(results, study),
+        "seeds": provenance.seeds(study),
+        "times": timed,
+        "untimed": provenance.untimed(results, study, timed),
+    }
+    sections["status"] = [
+        status.data_status(study),
+        status.model_status(study),
+        status.checklist_status(study),
+        status.gate_status(judge, JUDGE_REPORT),
+        status.validation_status(checked),
+        *status.training_status(trainings.alarms(results, study), {run["name"]: run["changed"] for run in trained}),
+        *status.missing_status(results.missing),
+    ]
+    return sections
+
+
+def render(results: Results, study: ResolvedStudy, benchmarks: Path) -> str:
+    """Return the report as HTML."""
+    made = environment()
+    style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+    return made.get_template("report.html.j2").render(style=style, **content(results, study, benchmarks))

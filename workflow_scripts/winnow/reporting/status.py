@@ -1,0 +1,115 @@
+"""The head of the report: what a reader must know before any number."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from winnow.core.config import ResolvedStudy
+from winnow.core.files import read_json
+
+Level = Literal["good", "note", "bad"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """One line of the head.
+
+    Attributes:
+        topic: "Checklist".
+        level: good; note: to be kept in mind; bad: a number below may not be used.
+        text: what is the case.
+        source: the file that says so.
+    """
+
+    topic: str
+    level: Level
+    text: str
+    source: str
+
+
+def data_status(study: ResolvedStudy) -> Status:
+    """Say whether the data are real."""
+    made_up = sorted(name for name, corpus in study.corpora.items() if corpus.adapter == "demo")
+    if made_up:
+        text = f"synthetic ({', '.join(made_up)}): the numbers show that the machinery works, and nothing about reviews"
+        return Status("Data", "bad", text, "study.json")
+    return Status("Data", "good", f"given corpora: {', '.join(sorted(study.corpora))}", "study.json")
+
+
+def model_status(study: ResolvedStudy) -> Status:
+    """Say whether the base models are real."""
+    used = sorted({settings.model for settings in study.modalities.values()})
+    tiny = [name for name in used if study.models[name].tiny]
+    if tiny:
+        text = f"random tiny model ({', '.join(tiny)}), for a CPU: its losses and samples are no result"
+        return Status("Base model", "bad", text, "study.json")
+    names = ", ".join(f"{name}: {study.models[name].name or study.models[name].path}" for name in used)
+    return Status("Base model", "good", names, "study.json")
+
+
+def checklist_status(study: ResolvedStudy) -> Status:
+    """Say whether the checklist was shown to measure anything (DOMAIN 9, C12)."""
+    file = study.signal.checklist
+    if not file.endswith(".json"):
+        return Status(
+            "Checklist", "note", "given, not validated: nothing shows that its checkmarks track quality", file
+        )
+    if not Path(file).is_file():
+        return Status("Checklist", "bad", "its file is not there, so its status is unknown", file)
+    status = str(read_json(Path(file)).get("status", "unknown"))
+    level: Level = "good" if status == "validated" else "bad"
+    return Status("Checklist", level, status.replace("_", " "), file)
+
+
+def gate_status(report: Any, source: str) -> Status:
+    """Say whether the judge's gates held. Understands `{"gates": {name: {"passed": bool, ...}}}` and a list of such."""
+    gates = (report or {}).get("gates")
+    if not gates:
+        return Status("Judge", "bad", "no gate was recorded", source)
+    listed = gates.items() if isinstance(gates, dict) else ((gate.get("name"), gate) for gate in gates)
+    verdicts = {str(name): gate if isinstance(gate, bool) else gate.get("passed") for name, gate in listed}
+    failed = sorted(name for name, passed in verdicts.items() if passed is not True)
+    if failed:
+        return Status("Judge", "bad", f"gates failed: {', '.join(failed)}", source)
+    return Status("Judge", "good", f"{len(verdicts)} of {len(verdicts)} gates passed", source)
+
+
+def validation_status(validations: Sequence[Mapping[str, Any]]) -> Status:
+    """Say whether every rule held in every dataset, from the tables that `validation.summaries` returns."""
+    source = "datasets/*/*/validation.json"
+    failed = [
+        f"{table['dataset']}/{table['modality']}: {rule['rule']}"
+        for table in validations
+        for rule in table["rules"]
+        if rule["verdict"] == "fail"
+    ]
+    unknown = [f"{table['dataset']}/{table['modality']}" for table in validations if not table["rules"]]
+    if failed or unknown:
+        parts = [f"failed: {', '.join(failed)}"] * bool(failed) + [f"no report: {', '.join(unknown)}"] * bool(unknown)
+        return Status("Validation", "bad", "; ".join(parts), source)
+    rules = sum(len(table["rules"]) for table in validations)
+    warned = sum(rule["verdict"] == "warn" for table in validations for rule in table["rules"])
+    text = f"{rules} rules checked in {len(validations)} tables, none failed, {warned} with a warning"
+    return Status("Validation", "note" if warned else "good", text, source)
+
+
+def training_status(alarms: Sequence[Mapping[str, Any]], changed: Mapping[str, Sequence[str]]) -> list[Status]:
+    """Say which trainings raised an alarm or were run with other settings than the study now has."""
+    source = "runs/*/manifest.json"
+    if alarms:
+        text = "; ".join(f"{alarm['run']}: {alarm.get('message') or alarm.get('name')}" for alarm in alarms)
+        lines = [Status("Alarms", "bad", f"{len(alarms)}: {text}", source)]
+    else:
+        lines = [Status("Alarms", "good", "none in any training", source)]
+    if drifted := sorted(name for name, keys in changed.items() if keys):
+        text = f"trained with settings that the study no longer has: {', '.join(drifted)}"
+        lines.append(Status("Plan", "bad", text, "runs/*/spec.json"))
+    return lines
+
+
+def missing_status(missing: Sequence[str]) -> list[Status]:
+    """Say which files the report could not find."""
+    if not missing:
+        return []
+    return [Status("Missing", "bad", f"{len(missing)} files are not there: {', '.join(missing)}", "this folder")]
