@@ -6,7 +6,8 @@ Nothing depends on the order in which texts come.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,15 @@ _WORD = re.compile(r"[^\W_]+")
 
 Hashes = npt.NDArray[np.uint64]
 
-# Fixed numbers of a fixed generator: the same in every run and version.
-_NUMBERS = np.frombuffer(hashlib.shake_256(b"winnow minhash").digest(8 * (2 * _BANDS * _ROWS + _ROWS)), dtype="<u8")
-_FACTORS: Hashes = _NUMBERS[: _BANDS * _ROWS].astype(np.uint64) | np.uint64(1)
-_OFFSETS: Hashes = _NUMBERS[_BANDS * _ROWS : 2 * _BANDS * _ROWS].astype(np.uint64)
-_WEIGHTS: Hashes = _NUMBERS[2 * _BANDS * _ROWS :].astype(np.uint64) | np.uint64(1)
+
+def _odd(name: str, count: int) -> Hashes:
+    """Return fixed odd numbers, the same in every run and version: multiplying by them loses nothing."""
+    packed = hashlib.shake_256(name.encode()).digest(8 * count)
+    return np.frombuffer(packed, dtype="<u8").astype(np.uint64) | np.uint64(1)
+
+
+_PLACES, _WEIGHTS = _odd("places in a shingle", SHINGLE_WORDS), _odd("rows of a band", _ROWS)
+_FACTORS, _OFFSETS = _odd("factors", _BANDS * _ROWS), _odd("offsets", _BANDS * _ROWS)
 
 
 def normalised(text: str) -> str:
@@ -37,12 +42,19 @@ def normalised(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
+@lru_cache(maxsize=1 << 17)
+def _code(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+
+
 def shingles(text: str) -> Hashes:
     """Return the distinct hashes of every three successive words, ascending. Shape: [shingles]."""
-    words = normalised(text).split()
-    runs = {" ".join(words[i : i + SHINGLE_WORDS]) for i in range(len(words) - SHINGLE_WORDS + 1)}
-    packed = b"".join(hashlib.blake2b(run.encode(), digest_size=8).digest() for run in runs)
-    return np.sort(np.frombuffer(packed, dtype="<u8").astype(np.uint64))
+    words = _WORD.findall(text.casefold())
+    if len(words) < SHINGLE_WORDS:
+        return np.empty(0, dtype=np.uint64)
+    codes = np.fromiter(map(_code, words), dtype=np.uint64, count=len(words))
+    triples: Hashes = codes[:-2] * _PLACES[0] + codes[1:-1] * _PLACES[1] + codes[2:] * _PLACES[2]
+    return np.unique(triples)
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:
@@ -94,8 +106,12 @@ def _pairs(bucket: list[int]) -> Iterator[tuple[int, int]]:
 class Groups:
     """A partition of ids that grows by joining; a group is named by its smallest id."""
 
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._parent = {identity: identity for identity in ids}
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def add(self, identity: str) -> None:
+        """Put an id into a group of its own, if it is new."""
+        self._parent.setdefault(identity, identity)
 
     def name(self, identity: str) -> str:
         """Return the smallest id of the group that an id is in."""
@@ -111,3 +127,7 @@ class Groups:
         first, second = sorted((self.name(one), self.name(other)))
         self._parent[second] = first
         return first != second
+
+    def are_apart(self, one: str, other: str) -> bool:
+        """Return whether two ids are in different groups."""
+        return self.name(one) != self.name(other)

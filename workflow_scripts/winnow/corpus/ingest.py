@@ -16,9 +16,10 @@ from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key, sha256_text
 from winnow.core.log import Progress, log
 from winnow.core.tables import PROMPTS, REJECTED, RESPONSES, read_rows, write_table
-from winnow.corpus.duplicates import normalised
+from winnow.corpus.duplicates import Groups, normalised
 from winnow.corpus.ledger import Ledger
 from winnow.corpus.records import Kind, Origin, Prompt, Rejected, Response, Source
+from winnow.corpus.similar import SimilarTexts
 
 # A response before duplicates are known: what its line in the ledger would need goes along.
 _CANDIDATES = (
@@ -26,6 +27,8 @@ _CANDIDATES = (
     .append(pa.field("year", pa.int64()))
     .append(pa.field("notes", pa.list_(pa.string())))
 )
+
+_NEAR_DUPLICATE = 0.85  # Jaccard similarity of word triples
 
 
 class Tables(NamedTuple):
@@ -179,15 +182,44 @@ def _checked_response(record: Response, known: dict[str, _Known], settings: Corp
 
 
 def _unique_rows(candidates: Path, across_prompts: bool, ledger: Ledger) -> Iterator[dict[str, Any]]:
-    """Yield candidates, of equal texts the one with the smallest id: they come ordered by it."""
-    first: dict[bytes, str] = {}
+    """Yield candidates; of texts that are equal or nearly so, the one with the smallest id.
+
+    Source of the rule and of its threshold: DOMAIN 3 (near-duplicate reviews are kept once).
+    """
+    same, similar = _twins(candidates, across_prompts)
     for row in read_rows(candidates):
         year, notes, record_sha256 = row.pop("year"), row.pop("notes"), row.pop("record_sha256")
-        key = ("" if across_prompts else row["prompt_id"], normalised(row["text"]) or row["text"])
-        twin = first.setdefault(bytes.fromhex(content_key(key)), row["response_id"])
-        if twin == row["response_id"]:
+        identity = row["response_id"]
+        reason, twin = "duplicate text", same.name(identity)
+        if twin == identity:
+            reason, twin = "near-duplicate text", similar.name(identity)
+        if twin == identity:
             ledger.keep("response", year, notes)
             yield row
             continue
         origin = Origin(candidates.name, 0, row["source"], record_sha256)
-        ledger.drop(Rejected(row["response_id"], origin, "response", "duplicate text", f"same text as {twin}", year))
+        ledger.drop(Rejected(identity, origin, "response", reason, f"same text as {twin}", year))
+
+
+def _twins(candidates: Path, across_prompts: bool) -> tuple[Groups, Groups]:
+    """Return the groups of responses with equal texts, and of those (one of each) with similar texts."""
+    same, near, similar = Groups(), Groups(), SimilarTexts(candidates, "response_id", ["text"])
+    first: dict[bytes, str] = {}
+    prompts: dict[str, str] = {}
+    for row in read_rows(candidates, ["response_id", "prompt_id", "text"]):
+        identity = row["response_id"]
+        prompts[identity] = "" if across_prompts else row["prompt_id"]
+        same.add(identity)
+        near.add(identity)
+        key = (prompts[identity], normalised(row["text"]) or row["text"])
+        twin = first.setdefault(bytes.fromhex(content_key(key)), identity)
+        if twin == identity:
+            similar.add(row)
+        same.join(twin, identity)
+
+    def is_open(one: str, other: str) -> bool:
+        return prompts[one] == prompts[other] and near.are_apart(one, other)
+
+    for one, other in similar.pairs(_NEAR_DUPLICATE, is_open):
+        near.join(one, other)
+    return same, near
