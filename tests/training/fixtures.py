@@ -1,6 +1,7 @@
 """A small synthetic study for trainers: texts, a tiny model, rendered rows, and runs over them."""
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ from winnow.core.config import ResolvedRun, TinyModel
 from winnow.core.files import write_json
 from winnow.core.tables import PROMPTS, RENDERED_DPO, RENDERED_SFT, RESPONSES, Row, write_table
 
-WORDS = (
+WORDS = re.findall(
+    r"\w+",
     "method result figure proof clear weak strong novel missing baseline dataset theorem claim section experiment"
-    " ablation noise bound sample model training reward prompt evidence unclear convincing writing related work"
-).split()
+    " ablation noise bound sample model training reward prompt evidence unclear convincing writing related work",
+)
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 

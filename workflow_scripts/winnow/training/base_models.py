@@ -14,8 +14,8 @@ from winnow.core.base_model import MODEL_FILE
 from winnow.core.config import Model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
-from winnow.core.ids import sha256_file
 from winnow.core.log import log
+from winnow.training.loading import weight_hashes
 from winnow.training.tiny_models import build_tiny
 
 # What a tokenizer and a configuration consist of; never weights, never code.
@@ -47,7 +47,7 @@ def prepare_model(settings: Model, texts: Sequence[Path], folder: Path) -> dict[
         check_folder(draft, weights=settings.tiny is not None)
         write_json(draft / MODEL_FILE, source)
         weights = Path(settings.path) if settings.path is not None else draft
-        hashes = {file.name: sha256_file(file) for file in sorted(weights.glob("*.safetensors"))}
+        hashes = weight_hashes(weights)
         if folder.exists():
             shutil.rmtree(folder)
         draft.rename(folder)

@@ -13,6 +13,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import canonical_json, sha256_file, sha256_text
 from winnow.core.log import log
+from winnow.training.loading import weight_hashes
 
 MARKER = "complete.json"  # written last into a checkpoint; lists every file with its hash
 METRICS = "metrics.jsonl"
@@ -40,7 +41,6 @@ def identity(
             stands in `model`.
         script: the training script, of which the code follows.
     """
-    weight_files = sorted(weights.glob("*.safetensors")) if weights is not None else []
     source = read_json(model / MODEL_FILE)
     return {
         "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe")},
@@ -48,7 +48,7 @@ def identity(
         "data": {name: sha256_file(file) for name, file in data.items()},
         "model": {name: sha for name, sha in folder_hashes(model).items() if name not in ("manifest.json", MODEL_FILE)},
         "hub": [source["source"], source["revision"]] if source["kind"] == "hub" else None,
-        "weights": {file.name: sha256_file(file) for file in weight_files},
+        "weights": weight_hashes(weights) if weights is not None else {},
         "code": {str(file.relative_to(script.parent)): sha256_file(file) for file in import_closure(script)},
         "pins": pins("train"),
     }

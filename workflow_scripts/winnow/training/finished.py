@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.files import read_json, write_json, write_text
-from winnow.core.ids import sha256_file
 from winnow.core.log import log
 from winnow.training.arguments import Request
 from winnow.training.checkpoints import METRICS
+from winnow.training.loading import WEIGHTS_FILE, weight_hashes
 
 MANIFEST = "manifest.json"
 TOKENIZER_FILES = (
@@ -61,13 +61,10 @@ def save_finished(model: Any, base: Path, final: Path) -> dict[str, str]:
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, draft / name)
+    weights = weight_hashes(draft)
+    write_json(draft / WEIGHTS_FILE, weights)
     replace_folder(draft, final)
-    return weight_hashes(final)
-
-
-def weight_hashes(folder: Path) -> dict[str, str]:
-    """Return the hash of every file of weights."""
-    return {file.name: sha256_file(file) for file in sorted(folder.glob("*.safetensors"))}
+    return weights
 
 
 def is_finished(request: Request, folder: Path) -> bool:

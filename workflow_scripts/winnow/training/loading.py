@@ -11,7 +11,10 @@ from transformers import AutoModelForCausalLM
 
 from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
+from winnow.core.files import read_json
+from winnow.core.ids import sha256_file
 
+WEIGHTS_FILE = "weights.json"  # in a finished model: the hash of each file of weights
 _DEFECT = "both must be loaded from the parent's model folder; this is a defect of Winnow, please report it"
 
 
@@ -28,7 +31,14 @@ def weights_of(model: Path, parent: Path | None) -> BaseModel:
         if (parent / "adapter_config.json").is_file():
             fix = "a LoRA parent is merged before anything reads it (merge_adapter): give its model/ folder"
         raise WinnowError(parent / "config.json", "there is no such file, so this is no finished model", fix)
+    if read_json(parent / WEIGHTS_FILE) != weight_hashes(parent):
+        raise WinnowError(parent, "does not hold the weights that its run made", "train it again, with --forcerun")
     return BaseModel(str(parent), None)
+
+
+def weight_hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of every file of weights."""
+    return {file.name: sha256_file(file) for file in sorted(folder.glob("*.safetensors"))}
 
 
 def load_model(source: BaseModel, *, dtype: str, attention: str | None) -> Any:

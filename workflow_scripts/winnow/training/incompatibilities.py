@@ -1,0 +1,176 @@
+"""Settings that do not go together, as a table: each row says when, why, and where TRL (or we) would trip over it.
+
+Mine TRL's own `raise ValueError` and `logger.warning` lines at each upgrade; tests hold `TRL` to the pin.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from winnow.core.config import ResolvedRun
+
+TRL = "1.16.0"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rows look at: a run and its recipe, where an absent key reads as its default."""
+
+    run: ResolvedRun
+    defaults: Mapping[str, Any]
+
+    def get(self, key: str) -> Any:
+        """Return a recipe key's value, or the default of the class that has it."""
+        return self.run.recipe.get(key, self.defaults.get(key))
+
+    @property
+    def images(self) -> bool:
+        """Whether rows have images."""
+        return self.run.modality != "clean"
+
+    @property
+    def losses(self) -> list[str]:
+        """The DPO losses."""
+        return list(self.get("loss_type") or ["sigmoid"])
+
+
+@dataclass(frozen=True)
+class Incompatibility:
+    """A combination that cannot work, or works otherwise than it reads.
+
+    Attributes:
+        name: for tests and reports.
+        stages: where it matters.
+        applies: whether a run has it.
+        message: what is wrong and what to change.
+        source: file and line in TRL `TRL`, or the reason of ours.
+    """
+
+    name: str
+    stages: tuple[str, ...]
+    applies: Callable[[Facts], bool]
+    message: str
+    source: str
+
+
+_BOTH, _SFT, _DPO = ("sft", "dpo"), ("sft",), ("dpo",)
+
+TABLE: tuple[Incompatibility, ...] = (
+    Incompatibility(
+        "images_precomputed_reference",
+        _DPO,
+        lambda facts: facts.images and bool(facts.get("precompute_ref_log_probs")),
+        "precompute_ref_log_probs does not work with images: set it to false",
+        "trl/trainer/dpo_trainer.py:764",
+    ),
+    Incompatibility(
+        "images_packed",
+        _SFT,
+        lambda facts: facts.images and bool(facts.get("packing") or facts.get("padding_free")),
+        "images cannot be packed: set packing and padding_free to false",
+        "trl/trainer/sft_trainer.py:783",
+    ),
+    Incompatibility(
+        "packing",
+        _SFT,
+        lambda facts: bool(facts.get("packing") or facts.get("eval_packing")),
+        "packing cuts rows at a max_length, and rows are never cut here: set packing to false",
+        "trl/trainer/sft_trainer.py:1467",
+    ),
+    Incompatibility(
+        "padding_free_preferences",
+        _DPO,
+        lambda facts: bool(facts.get("padding_free")),
+        "TRL ignores padding_free here, with a warning: set it to false",
+        "trl/trainer/dpo_trainer.py:733",
+    ),
+    Incompatibility(
+        "adapter_on_head",
+        _BOTH,
+        lambda facts: bool(facts.get("use_peft")) and "lm_head" in (facts.get("lora_target_modules") or ()),
+        "an adapter on lm_head would never be trained: remove it from lora_target_modules",
+        "trl/trainer/sft_trainer.py:1066, trl/trainer/dpo_trainer.py:837",
+    ),
+    Incompatibility(
+        "adapter_dropout_switched_off",
+        _DPO,
+        lambda facts: bool(facts.get("use_peft") and facts.get("disable_dropout")) and facts.get("lora_dropout") > 0,
+        "lora_dropout has no effect while disable_dropout is on, as DPO has it: set one to 0 or the other to false",
+        "trl/trainer/dpo_trainer.py:926",
+    ),
+    Incompatibility(
+        "moving_reference",
+        _DPO,
+        lambda facts: bool(facts.get("sync_ref_model")),
+        "a reference that moves is not saved in checkpoints, so a resumed run would go on with another one:"
+        " set sync_ref_model to false",
+        "trl/trainer/callbacks.py:116",
+    ),
+    Incompatibility(
+        "smoothing_missing",
+        _DPO,
+        lambda facts: "exo_pair" in facts.losses and not facts.get("label_smoothing"),
+        "exo_pair needs label_smoothing above 0, such as 1.0e-3",
+        "trl/trainer/dpo_trainer.py:829",
+    ),
+    Incompatibility(
+        "smoothing_too_large",
+        _DPO,
+        lambda facts: "robust" in facts.losses and not 0 <= facts.get("label_smoothing") < 0.5,
+        "robust needs label_smoothing in [0, 0.5); TRL only warns",
+        "trl/trainer/dpo_trainer.py:824",
+    ),
+    Incompatibility(
+        "weighted_sorted_losses",
+        _DPO,
+        lambda facts: bool(facts.get("use_weighting")) and not {"aot", "aot_unpaired"}.isdisjoint(facts.losses),
+        "use_weighting does not go with aot losses, which sort pairs",
+        "trl/trainer/dpo_trainer.py:819",
+    ),
+    Incompatibility(
+        "divergence_of_loss",
+        _DPO,
+        lambda facts: (
+            facts.get("f_divergence_type") != "reverse_kl"
+            and not set(facts.losses)
+            <= {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft"}
+        ),
+        "f_divergence_type other than reverse_kl only goes with losses of the reward difference, such as sigmoid",
+        "trl/trainer/dpo_trainer.py:811",
+    ),
+    Incompatibility(
+        "half_precision_weights",
+        _BOTH,
+        lambda facts: not facts.get("use_peft") and not facts.get("deepspeed") and facts.get("dtype") != "float32",
+        "small updates are lost when all weights are kept in half precision: set dtype to float32, and bf16 to true"
+        " for speed",
+        "AdamW keeps no float32 copy of the weights without DeepSpeed",
+    ),
+    Incompatibility(
+        "flash_attention_on_cpu",
+        _BOTH,
+        lambda facts: not facts.run.gpu and str(facts.get("attn_implementation")).startswith("flash"),
+        "FlashAttention needs a GPU: set attn_implementation to sdpa, or gpu above 0",
+        "transformers",
+    ),
+    Incompatibility(
+        "several_gpus",
+        _BOTH,
+        lambda facts: facts.run.gpu > 1 and facts.get("deepspeed") is None and not facts.get("fsdp"),
+        "several GPUs need a recipe that says how they share the model (deepspeed or fsdp)",
+        "one process per GPU, none of which is started without it",
+    ),
+    Incompatibility(
+        "images",
+        _BOTH,
+        lambda facts: facts.images,
+        "only the modality clean can be trained yet",
+        "winnow/training/loading.py loads causal language models",
+    ),
+)
+
+
+def incompatible(run: ResolvedRun, defaults: Mapping[str, Any]) -> list[str]:
+    """Return the messages of all rows that apply to a run, each with its source."""
+    facts = Facts(run, defaults)
+    return [f"{row.message} ({row.source})" for row in TABLE if run.stage in row.stages and row.applies(facts)]
