@@ -76,9 +76,8 @@ def test_validation_passed_on_real_rows(study):
 
 def test_training_began_where_it_must_and_learned(study):
     results, _ = study
-    assert read_json(results / "runs/dpo_clean-beta0.1/manifest.json")["first_loss"] == pytest.approx(
-        math.log(2), abs=1e-5
-    )
+    first_loss = read_json(results / "runs/dpo_clean-beta0.1/manifest.json")["first_loss"]
+    assert first_loss == pytest.approx(math.log(2), abs=1e-5)
     heldout = {
         run: read_json(results / f"evaluation/heldout/{run}/metrics.json")["heldout"]
         for run in ("base_clean", "sft_clean")
