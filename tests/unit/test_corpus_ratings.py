@@ -76,7 +76,9 @@ def test_decisions_of_all_years(text, decision):
     assert read_decision(text) == (decision, None)
 
 
-@pytest.mark.parametrize("text", ["Accept conditionally", "Not accept", "pending", "Rejection withdrawn", "Accept (Maybe)"])
+@pytest.mark.parametrize(
+    "text", ["Accept conditionally", "Not accept", "pending", "Rejection withdrawn", "Accept (Maybe)"]
+)
 def test_a_decision_that_is_not_understood_is_null_and_noted(text):
     assert read_decision(text) == (None, f"decision not understood: {text}")
 
