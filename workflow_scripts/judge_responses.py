@@ -1,0 +1,76 @@
+"""Judge one shard of a corpus by a checklist.
+
+Inputs: responses.parquet, a checklist, and the cache of earlier judgements, to which new ones are added.
+Output: one JSON line per response of the shard, ordered by response_id. It is there when it is whole.
+Killed at any point and started again, it goes on from the last chunk; a second writer of the same
+shard waits for the first and then takes over what it judged.
+
+    python workflow_scripts/judge_responses.py --spec '{"kind": "checklist", "checklist": "",
+        "judge": {"backend": "lexical"}}' --checklist resources/checklists/iclr.yaml \
+        --responses results/demo/corpus/papers/responses.parquet --shard 0 --shards 1 \
+        --cache cache/judge --out judged/corpus-papers/0-of-1.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from winnow.core.config import ChecklistSignal
+from winnow.core.entry import run
+from winnow.core.errors import WinnowError
+from winnow.core.files import replacing
+from winnow.core.ids import canonical_json
+from winnow.core.locks import held
+from winnow.core.log import Progress, log
+from winnow.core.manifest import Tally
+from winnow.core.study import parse
+from winnow.scoring.backends import make_judge
+from winnow.scoring.cache import Cache, judge_key
+from winnow.scoring.checklist import load_checklist
+from winnow.scoring.judging import judged_rows
+from winnow.scoring.shards import shard_rows
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", required=True, help="the study's signal, in JSON")
+    for name in ("checklist", "responses", "cache", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--shard", type=int, required=True, help="which shard, from 0")
+    parser.add_argument("--shards", type=int, required=True, help="how many there are")
+    args = parser.parse_args()
+    if not 0 <= args.shard < args.shards:
+        raise WinnowError("--shard", f"is {args.shard}, of {args.shards}", "count from 0 to --shards - 1")
+    return args
+
+
+def _discard_leftovers(out: Path, part: Path) -> None:
+    """Remove the half-written outputs of writers that were killed; the lock says that none of them lives."""
+    for leftover in set(out.parent.glob(f".{out.name}.*.part")) - {part}:
+        leftover.unlink()
+
+
+def main() -> None:
+    """Judge the shard under its lock, and rename the rows in."""
+    args = parse_args()
+    signal = parse(ChecklistSignal, json.loads(args.spec), "--spec")
+    checklist, judge = load_checklist(args.checklist), make_judge(signal.judge)
+    folder = args.cache / judge_key(judge.identity, checklist)
+    # The batch is in the name so that two corpora, judged at the same time, do not wait for each other.
+    name = f"{args.out.parent.name}-{args.shard}-of-{args.shards}.jsonl"
+    tally, progress = Tally(), Progress(f"judged, shard {args.shard} of {args.shards}")
+    with held(folder / f"{name}.lock"), Cache(folder, name) as cache, replacing(args.out) as part:
+        _discard_leftovers(args.out, part)
+        log(f"{len(cache):,} judgements in {folder}")
+        rows = shard_rows(args.responses, args.shard, args.shards, signal.limit)
+        with part.open("w", encoding="utf-8") as out:
+            for row in judged_rows(rows, judge, checklist, cache, tally):
+                out.write(canonical_json(row) + "\n")
+                progress.step()
+    now = tally.notes["judged now"]
+    log(f"{tally.kept:,} rows to {args.out}: {now:,} judged now, {tally.kept - now:,} judged before")
+
+
+if __name__ == "__main__":
+    run(main, environment="data")

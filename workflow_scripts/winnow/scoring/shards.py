@@ -1,0 +1,45 @@
+"""Which responses a shard judges: by hash of the id, so that it depends on neither order nor neighbours."""
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+
+from winnow.core.errors import WinnowError
+from winnow.core.ids import shard_of, unit_interval
+from winnow.core.tables import Row, read_rows
+
+_SALT = "limit"  # another draw than the one for shards, or a limit would empty some of them
+
+
+def draw(responses: Path, limit: int) -> frozenset[str] | None:
+    """Return the ids of the `limit` responses with the smallest hashes of the whole corpus; None for all."""
+    if limit == 0:
+        return None
+    ids = (row["response_id"] for row in read_rows(responses, ["response_id"]))
+    return frozenset(heapq.nsmallest(limit, ids, key=lambda identity: (unit_interval(identity, _SALT), identity)))
+
+
+def shard_rows(responses: Path, shard: int, shards: int, limit: int) -> Iterator[Row]:
+    """Yield the responses of one shard, ordered by id.
+
+    Args:
+        responses: responses.parquet, which is ordered by response_id.
+        shard: which one, from 0.
+        shards: how many there are.
+        limit: judge only so many of the corpus; 0 for all. The draw does not depend on `shards`.
+
+    Raises:
+        WinnowError: if the file is not in order.
+    """
+    drawn = draw(responses, limit)
+    previous = ""
+    for row in read_rows(responses, ["response_id", "prompt_id", "text", "text_sha256"]):
+        if previous and row["response_id"] <= previous:
+            raise WinnowError(
+                f"{responses}, response {row['response_id']}",
+                f"stands after {previous}: the table must be ordered by response_id, without repeats",
+                "have ingest write it again",
+            )
+        previous = row["response_id"]
+        if shard_of(previous, shards) == shard and (drawn is None or previous in drawn):
+            yield row
