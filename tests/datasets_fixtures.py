@@ -176,8 +176,8 @@ class Corpus:
         write_table(paths["responses"], self.responses, RESPONSES, ["response_id"])
         write_table(paths["splits"], self.splits, SPLITS, ["prompt_id"])
         write_scores(paths["scores"], self.scores)
-        items = "".join(f"  - {{id: q{i:02}, text: Is it so?}}\n" for i in range(ITEMS))
-        paths["checklist"].write_text(f"items:\n{items}")
+        items = "".join(f"  - {{id: q{i:02}, text: 'Is it so?'}}\n" for i in range(ITEMS))
+        paths["checklist"].write_text(f"questions:\n{items}")
         return paths
 
 
@@ -263,3 +263,21 @@ def render(
         "render_dataset", spec={"stage": stage} | BUDGET | changes, chosen=chosen, model=model, **inputs, **outputs
     )
     return outputs
+
+
+VALIDATION = {"dataset": "main", "modality": "clean", "min_prompt_chars": 200, "splits": {"val": 0.1, "test": 0.1}}
+
+
+def validation_options(
+    stage: str, paths: dict[str, Path], made: dict[str, Path], model: Path, report: Path, **changes: object
+) -> dict[str, object]:
+    """The options of validate_dataset for a dataset whose files are in `made`; changes go to the policy."""
+    policy = (SFT_SPEC if stage == "sft" else DPO_SPEC) | changes
+    return {
+        "spec": {"stage": stage, "policy": policy} | BUDGET | VALIDATION,
+        "stage": stage,
+        **{name: made[name] for name in ("train", "val", "chosen", "ledger")},
+        **{name: paths[name] for name in ("prompts", "responses", "splits", "scores", "checklist")},
+        "model": model,
+        "report": report,
+    }

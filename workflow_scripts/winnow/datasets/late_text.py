@@ -21,23 +21,27 @@ BATCH_ROWS = 500  # of rows with text: a few MB at a time
 
 
 @contextmanager
-def _database() -> Iterator[duckdb.DuckDBPyConnection]:
-    with tempfile.TemporaryDirectory(prefix="winnow-") as folder, duckdb.connect() as database:
-        database.execute(f"SET memory_limit='{MEMORY}'; SET threads=1; SET temp_directory='{folder}'")
-        yield database
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a DuckDB connection that spills to a temporary folder instead of growing."""
+    with tempfile.TemporaryDirectory(prefix="winnow-") as folder, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit='{MEMORY}'; SET threads=1; SET temp_directory='{folder}'")
+        yield connection
+
+
+def quoted(path: Path) -> str:
+    """Return a path as an SQL text."""
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _ordered(
-    database: duckdb.DuckDBPyConnection, table: Path, key: str, ids: Collection[str], columns: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, table: Path, key: str, ids: Collection[str], columns: Sequence[str]
 ) -> Iterator[Row]:
     """Yield the rows of a table whose `key` is among `ids`, by prompt and then by key."""
-    cursor = database.cursor()
+    cursor = connection.cursor()
     cursor.register("wanted", pa.table({key: pa.array(sorted(ids), pa.string())}))
     names = ", ".join(f't."{column}"' for column in columns)
-    place = str(table).replace("'", "''")
-    query = (
-        f"SELECT {names} FROM read_parquet('{place}') t SEMI JOIN wanted USING ({key}) ORDER BY t.prompt_id, t.{key}"
-    )
+    source = f"read_parquet({quoted(table)}) t SEMI JOIN wanted USING ({key})"
+    query = f"SELECT {names} FROM {source} ORDER BY t.prompt_id, t.{key}"
     for batch in cursor.sql(query).to_arrow_reader(BATCH_ROWS):
         yield from batch.to_pylist()
 
@@ -56,8 +60,8 @@ def responses_by_prompt(
         WinnowError: if the table lacks a wanted response.
     """
     found = 0
-    with _database() as database:
-        rows = _ordered(database, responses, "response_id", ids, ["response_id", "prompt_id", *columns])
+    with database() as connection:
+        rows = _ordered(connection, responses, "response_id", ids, ["response_id", "prompt_id", *columns])
         for prompt_id, group in groupby(rows, key=lambda row: str(row["prompt_id"])):
             by_id = {row["response_id"]: row for row in group}
             found += len(by_id)
@@ -78,9 +82,9 @@ def prompts_with_responses(
     Raises:
         WinnowError: if a table lacks a wanted row.
     """
-    with _database() as database:
-        owners = _owners(database, responses, ids)
-        rows = _ordered(database, prompts, "prompt_id", owners, ["prompt_id", *prompt_columns])
+    with database() as connection:
+        owners = _owners(connection, responses, ids)
+        rows = _ordered(connection, prompts, "prompt_id", owners, ["prompt_id", *prompt_columns])
         for prompt_id, by_id in responses_by_prompt(responses, ids, columns):
             prompt = next(rows, None)
             if prompt is None or prompt["prompt_id"] != prompt_id:
@@ -88,10 +92,9 @@ def prompts_with_responses(
             yield prompt, by_id
 
 
-def _owners(database: duckdb.DuckDBPyConnection, responses: Path, ids: Collection[str]) -> set[str]:
+def _owners(connection: duckdb.DuckDBPyConnection, responses: Path, ids: Collection[str]) -> set[str]:
     """Return the prompts to which responses belong."""
-    cursor = database.cursor()
+    cursor = connection.cursor()
     cursor.register("wanted", pa.table({"response_id": pa.array(sorted(ids), pa.string())}))
-    place = str(responses).replace("'", "''")
-    query = f"SELECT DISTINCT t.prompt_id FROM read_parquet('{place}') t SEMI JOIN wanted USING (response_id)"
+    query = f"SELECT DISTINCT t.prompt_id FROM read_parquet({quoted(responses)}) t SEMI JOIN wanted USING (response_id)"
     return {row[0] for row in cursor.sql(query).fetchall()}

@@ -1,0 +1,153 @@
+"""What validation goes by: facts of every response recomputed from the source tables, not from what a step wrote."""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import yaml
+from pydantic import Field
+
+from winnow.core.config import Count, Splits
+from winnow.core.errors import WinnowError
+from winnow.core.tables import Row, read_rows
+from winnow.datasets.drafts import Renderer
+from winnow.datasets.pair import ContrastiveSpec
+from winnow.datasets.render import RenderSpec
+from winnow.datasets.scores import Score, raw_scores
+from winnow.datasets.select import TopFractionSpec
+
+Policy = Annotated[TopFractionSpec | ContrastiveSpec, Field(discriminator="policy")]
+
+
+class ValidationSpec(RenderSpec):
+    """What validate_dataset.py is told: how the dataset was chosen and rendered."""
+
+    dataset: str
+    policy: Policy
+    min_prompt_chars: Count
+    splits: Splits
+
+
+class Rated(NamedTuple):
+    """What the responses table says of a response."""
+
+    prompt_id: str
+    rating: float | None
+    confidence: float | None
+    scale: tuple[float, ...]
+
+
+class Split(NamedTuple):
+    """Where a prompt belongs."""
+
+    split: str
+    optimize: bool
+    group_id: str
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one dataset in one modality, and of its corpus."""
+
+    train: Path
+    val: Path
+    chosen: Path
+    ledger: Path
+    prompts: Path
+    responses: Path
+    splits: Path
+    scores: Path
+    checklist: Path
+    others: Mapping[str, Path] = field(default_factory=dict)
+
+    def rendered(self) -> Iterator[tuple[str, Path]]:
+        """Yield split and file of what was rendered."""
+        yield from (("train", self.train), ("val", self.val))
+
+
+@dataclass
+class Evidence:
+    """Facts that several rules use, each read once."""
+
+    spec: ValidationSpec
+    paths: Paths
+    renderer: Renderer
+
+    @property
+    def key(self) -> str:
+        """The column that names a row."""
+        return "response_id" if self.spec.stage == "sft" else "pair_id"
+
+    @cached_property
+    def items(self) -> frozenset[str]:
+        """The ids of the checklist's items."""
+        content = yaml.safe_load(self.paths.checklist.read_text(encoding="utf-8"))  # YAML reads JSON too
+        try:
+            return frozenset(item["id"] for item in content["questions"])
+        except (KeyError, TypeError) as error:
+            raise WinnowError(self.paths.checklist, f"has no questions with ids ({error!r})") from error
+
+    @cached_property
+    def split_rows(self) -> dict[str, list[Split]]:
+        """Prompt → its rows in the splits table; one each, if all is well."""
+        found: dict[str, list[Split]] = {}
+        for row in read_rows(self.paths.splits):
+            split = Split(sys.intern(row["split"]), row["optimize"], row["group_id"])
+            found.setdefault(row["prompt_id"], []).append(split)
+        return found
+
+    def split_of(self, prompt_id: str) -> str | None:
+        """Return a prompt's split, None if it has none or several."""
+        rows = self.split_rows.get(prompt_id, [])
+        return rows[0].split if len(rows) == 1 else None
+
+    @cached_property
+    def decisions(self) -> dict[str, str | None]:
+        """Prompt → decision, from the prompts table."""
+        return {row["prompt_id"]: row["decision"] for row in read_rows(self.paths.prompts, ["prompt_id", "decision"])}
+
+    @cached_property
+    def rated(self) -> dict[str, Rated]:
+        """Response → prompt, rating, confidence and scale, from the responses table."""
+        columns = ["response_id", "prompt_id", "rating", "confidence", "rating_scale"]
+        scales: dict[tuple[float, ...], tuple[float, ...]] = {}
+        found = {}
+        for row in read_rows(self.paths.responses, columns):
+            scale = tuple(row["rating_scale"] or ())
+            scale = scales.setdefault(scale, scale)
+            found[row["response_id"]] = Rated(sys.intern(row["prompt_id"]), row["rating"], row["confidence"], scale)
+        return found
+
+    @cached_property
+    def chosen(self) -> list[Row]:
+        """The rows of chosen.parquet."""
+        return list(read_rows(self.paths.chosen))
+
+    @cached_property
+    def scored(self) -> dict[str, Score]:
+        """Response → its score, counted again from the judge's single answers and the source tables."""
+        return {row["response_id"]: self._recount(row) for row in raw_scores(self.paths.scores, self.spec.corpus)}
+
+    def _recount(self, row: Row) -> Score:
+        source = self.rated.get(row["response_id"], Rated(row["prompt_id"], None, None, ()))
+        answers = [row["answers"].get(item) for item in self.items]
+        yes, answered = answers.count("yes"), len(answers) - answers.count(None)
+        known = sorted(value for value in row["p_yes"].values() if value is not None)
+        return Score(
+            response_id=row["response_id"],
+            prompt_id=source.prompt_id,
+            decision=self.decisions.get(source.prompt_id),
+            rating=source.rating,
+            scale_width=source.scale[-1] - source.scale[0] if source.scale else None,
+            confidence=source.confidence,
+            author_kind=None,
+            checkmark_count=yes,
+            checkmark_max=answered,
+            checkmark_score=yes / answered if answered else None,
+            p_yes_mean=math.fsum(known) / len(known) if known else None,
+            answered_share=round(answered / len(self.items), 6),
+        )

@@ -1,0 +1,118 @@
+"""All rules of a dataset, run in few passes over its files, and the report that training depends on."""
+
+from collections.abc import Callable, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from winnow.core.ids import sha256_file
+from winnow.datasets import rules_bias, rules_dpo, rules_sft, rules_splits
+from winnow.datasets.checks import Check
+from winnow.datasets.drafts import Renderer
+from winnow.datasets.evidence import Evidence, Paths, ValidationSpec
+from winnow.datasets.render import load_tokenizer, tokenizer_files
+from winnow.datasets.rendered import rendered_rows
+from winnow.datasets.rules_rows import RowRules
+from winnow.datasets.rules_tokens import TokenRules, token_rows
+from winnow.datasets.template import read_template
+
+BATCH = 64  # rows that are tokenised together
+
+Rule = Callable[[Evidence, Check], None]
+
+# Rules on whole tables: key → what it asks, function. The letter after C8 tells its parts apart.
+COMMON: dict[str, tuple[str, Rule]] = {
+    "C2": ("no prompt is in two splits", rules_splits.prompt_in_one_split),
+    "C3": ("held-out prompts are untouched", rules_splits.held_out_untouched),
+    "C6": ("images are there and can be decoded", rules_splits.images_match),
+    "C8a": ("score rows say what answers and sources say", rules_sft.scores_recounted),
+    "C10": ("exactly the chosen rows are rendered", rules_splits.ids_complete),
+    "W9": ("no text is in train and in val", rules_bias.no_duplicates_across_splits),
+}
+BY_STAGE: dict[str, dict[str, tuple[str, Rule]]] = {
+    "sft": {
+        "C8b": ("exactly the best fraction is chosen", rules_sft.selection_repeated),
+        "C9": ("what else the choice favours: length, rating", rules_bias.sft_bias),
+        "W1": ("every candidate is chosen or in the ledger", rules_sft.ledger_complete),
+    },
+    "dpo": {
+        "C8b": ("margins of every pair hold", rules_dpo.margins_repeated),
+        "C8c": ("texts of every pair differ enough", rules_dpo.texts_repeated),
+        "C9": ("what else the choice favours: length, rating", rules_bias.dpo_bias),
+        "W1": ("every candidate is chosen or in the ledger", rules_dpo.ledger_complete),
+        "W2": ("limits per prompt and per response hold", rules_dpo.pair_limits),
+        "W3": ("the overlap policy holds", rules_dpo.overlap_kept),
+        "W4": ("the best pairs of each prompt are chosen", rules_dpo.ranking_repeated),
+    },
+}
+
+
+def table_checks(evidence: Evidence) -> list[Check]:
+    """Run the rules on whole tables."""
+    checks = []
+    for key, (name, rule) in (COMMON | BY_STAGE[evidence.spec.stage]).items():
+        check = Check(key, name)
+        rule(evidence, check)
+        checks.append(check)
+    return checks
+
+
+def row_checks(evidence: Evidence) -> list[Check]:
+    """Run the rules on single rendered rows and their tokens, in one pass over the rows."""
+    by_row, by_token = RowRules(evidence), TokenRules(evidence)
+    row_rules = [(Check(key, name), rule) for key, (name, rule) in by_row.rules.items()]
+    token_rules = [(Check(key, name), rule) for key, (name, rule) in by_token.rules.items()]
+    paths, stage = evidence.paths, evidence.spec.stage
+    rows = chain.from_iterable(
+        rendered_rows(split, path, paths.prompts, paths.responses, stage) for split, path in paths.rendered()
+    )
+    while batch := list(islice(rows, BATCH)):
+        for rendered in batch:
+            for check, rule in row_rules:
+                rule(rendered, check)
+        for tokens in token_rows(evidence.renderer.chat, batch):
+            for check, token_rule in token_rules:
+                token_rule(tokens, check)
+    return [check for check, _ in row_rules] + [check for check, _ in token_rules]
+
+
+def _order(key: str) -> tuple[str, int, str]:
+    """Order C2 before C10."""
+    digits = "".join(filter(str.isdigit, key))
+    return key[0], int(digits), key
+
+
+def validate(spec: ValidationSpec, paths: Paths, model: Path) -> dict[str, Any]:
+    """Return the validation report of one dataset in one modality.
+
+    Args:
+        spec: how the dataset was chosen and rendered.
+        paths: its files and its sources.
+        model: folder of the base model, whose tokenizer counts.
+    """
+    evidence = Evidence(spec, paths, Renderer(load_tokenizer(model), read_template(spec.template), spec))
+    checks = sorted([*table_checks(evidence), *row_checks(evidence)], key=lambda check: _order(check.id))
+    return {
+        "ok": not any(check.status == "fail" for check in checks),
+        "stage": spec.stage,
+        "dataset": spec.dataset,
+        "modality": spec.modality,
+        "rules": [check.result() for check in checks],
+        "settings": spec.model_dump(mode="json"),
+        "inputs": {name: sha256_file(path) for name, path in _inputs(paths, model).items()},
+    }
+
+
+def _inputs(paths: Paths, model: Path) -> Mapping[str, Path]:
+    files = {name: path for name, path in vars(paths).items() if name != "others"}
+    return files | {f"others/{name}": path for name, path in paths.others.items()} | tokenizer_files(model)
+
+
+def failed_rules(report: Mapping[str, Any]) -> list[str]:
+    """Return one line for each failed rule, with its first example."""
+    return [
+        f"{rule['id']} ({rule['name']}): {rule['failures']} of {rule['checked']}"
+        + "".join(f"; {example['id']} {example['what']}" for example in rule["examples"][:1])
+        for rule in report["rules"]
+        if rule["status"] == "fail"
+    ]
