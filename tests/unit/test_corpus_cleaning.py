@@ -111,8 +111,8 @@ PROSE = "Deep models fail when labels are few, and nobody knows why that should 
 
 
 def test_a_paper_loses_what_stands_between_title_and_abstract():
-    text = f"# A BIG ID## EA\n## FOR US\n\n**Ann Author[∗]**\nUniversity of X\nann@x.edu\n\nABSTRACT\n\n{PROSE}\n\n1 INTRODUCTION\n\nIt began."
-    paper = split_paper(text)
+    front = "# A BIG ID## EA\n## FOR US\n\n**Ann Author[∗]**\nUniversity of X\nann@x.edu\n\n"
+    paper = split_paper(f"{front}ABSTRACT\n\n{PROSE}\n\n1 INTRODUCTION\n\nIt began.")
     assert paper == ("A BIG IDEA FOR US", PROSE, "1 INTRODUCTION\n\nIt began.")
 
 
@@ -125,7 +125,8 @@ def test_authors_behind_the_heading_go_too():
 def test_anonymous_and_named_papers_become_equal():
     """The front matter of a rejected and of an accepted paper must leave no trace."""
     rest = f"ABSTRACT\n\n{PROSE}\n\n1 INTRODUCTION\n\nIt began.\n"
-    rejected = "Under review as a conference paper at ICLR 2022\n# T\n\n**Anonymous authors**\nPaper under double-blind review\n\n"
+    rejected = "Under review as a conference paper at ICLR 2022\n# T\n\n**Anonymous authors**\n"
+    rejected += "Paper under double-blind review\n\n"
     accepted = "Published as a conference paper at ICLR 2022\n# T\n\n**Ann[1]**\n1University of X\n{ann}@x.edu\n\n"
     footer = "_∗Equal contribution, work done while at X._\nPublished as a conference paper at ICLR 2022\n"
     assert split_paper(rejected + rest) == split_paper(accepted + rest + footer)

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from corpus_fixtures import LONG, ingest, paper, review, words, write_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus_fixtures import LONG, ingest, paper, review, words, write_lines
 from winnow.core.config import OpenReviewCorpus
 from winnow.core.errors import WinnowError
 from winnow.corpus.model_reviews import NotASectionError, render_review
