@@ -1,15 +1,14 @@
 """Runs side by side: their numbers, and paired differences to the base model and to each run's parent."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from winnow.core.config import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
-from winnow.core.statistics import cluster_bootstrap, ratio, ratio_difference
+from winnow.core.statistics import cluster_bootstrap, ratio_difference, wilson_interval
 
 Row = Mapping[str, Any]
 RowsById = Mapping[str, Row]
@@ -53,8 +52,9 @@ def _paired(ours: RowsById, theirs: RowsById, run: str, other: str) -> list[tupl
     return [(ours[key], theirs[key]) for key in sorted(ours)]
 
 
-def _estimate(rows: Iterable[tuple[str, Sequence[float]]], statistic: Callable[..., Any], n: int) -> dict[str, Any]:
-    estimate = cluster_bootstrap(rows, statistic, seed=BOOTSTRAP_SEED)
+def _difference(rows: Iterable[tuple[str, Sequence[float]]], n: int) -> dict[str, Any]:
+    """Return the difference of the ratios of the first and the last two columns, by a paired bootstrap."""
+    estimate = cluster_bootstrap(rows, ratio_difference, seed=BOOTSTRAP_SEED)
     interval = estimate.interval if estimate else None
     return {
         "n": n,
@@ -68,7 +68,7 @@ def loss_difference(ours: RowsById, theirs: RowsById, run: str, other: str) -> d
     """Return our mean loss minus theirs, in nats per token: below 0, ours is better."""
     pairs = _paired(ours, theirs, run, other)
     rows = ((a["prompt_id"], (a["nats"], a["tokens"], b["nats"], b["tokens"])) for a, b in pairs)
-    return _estimate(rows, ratio_difference, len(pairs))
+    return _difference(rows, len(pairs))
 
 
 def _prefers(row: Row) -> float:
@@ -79,7 +79,7 @@ def accuracy_difference(ours: RowsById, theirs: RowsById, run: str, other: str) 
     """Return our preference accuracy minus theirs: above 0, ours is better."""
     pairs = _paired(ours, theirs, run, other)
     rows = ((a["prompt_id"], (_prefers(a), 1.0, _prefers(b), 1.0)) for a, b in pairs)
-    return _estimate(rows, ratio_difference, len(pairs))
+    return _difference(rows, len(pairs))
 
 
 def reward_accuracy(ours: RowsById, theirs: RowsById, run: str, other: str) -> dict[str, Any]:
@@ -89,11 +89,14 @@ def reward_accuracy(ours: RowsById, theirs: RowsById, run: str, other: str) -> d
     thinks of the pair cancels, its preference for short responses included. A tie counts as wrong.
     """
     pairs = _paired(ours, theirs, run, other)
-    rows = []
-    for a, b in pairs:
-        gain = (a["chosen_logp"] - b["chosen_logp"]) - (a["rejected_logp"] - b["rejected_logp"])
-        rows.append((a["prompt_id"], (float(gain > 0), 1.0)))
-    return _estimate(rows, ratio, len(pairs))
+    right = sum((a["chosen_logp"] - b["chosen_logp"]) > (a["rejected_logp"] - b["rejected_logp"]) for a, b in pairs)
+    interval = wilson_interval(right, len(pairs))
+    return {
+        "n": len(pairs),
+        "prompts": len({a["prompt_id"] for a, _ in pairs}),
+        "value": round(right / len(pairs), 6) if pairs else None,
+        "interval": [round(bound, 6) for bound in interval] if interval else None,
+    }
 
 
 def differences(measured: Mapping[str, Mapping[str, RowsById]], run: str, other: str) -> dict[str, Any]:
@@ -123,16 +126,15 @@ def seeds_alike(runs: Iterable[ResolvedRun]) -> dict[str, list[int]]:
 
 
 def swept_settings(runs: Iterable[ResolvedRun]) -> dict[str, dict[str, Any]]:
-    """Return for each run the recipe keys in which runs of its stage, dataset and modality differ."""
+    """Return for each run of a sweep the recipe keys that its siblings have otherwise.
+
+    Siblings come from one entry of the study: their names agree up to the first hyphen.
+    """
     runs = list(runs)
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
-        peers = [
-            peer.recipe
-            for peer in runs
-            if (peer.stage, peer.dataset, peer.modality) == (run.stage, run.dataset, run.modality)
-        ]
-        kinds = {key: Counter(canonical_json(peer.get(key)) for peer in peers) for key in run.recipe}
+        siblings = [other.recipe for other in runs if other.name.split("-")[0] == run.name.split("-")[0]]
+        kinds = {key: {canonical_json(recipe.get(key)) for recipe in siblings} for key in run.recipe}
         found[run.name] = {key: run.recipe[key] for key in sorted(kinds) if len(kinds[key]) > 1}
     return found
 

@@ -19,6 +19,7 @@ class Drawing:
     svg: Markup
     note: str
     source: str
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 def _quartiles(counts: Any) -> str:
@@ -37,7 +38,8 @@ def score_drawings(summary: ScoreSummary) -> list[Drawing]:
         title = "Checkmarks per response"
         counts = {"all scored": everything, "selected for SFT": chosen}
         note = _note(summary, "checkmark_count", summary.checkmarks) + f"; {count(sum(chosen))} selected"
-        drawings.append(Drawing(title, bars_svg(title, "checkmarks", edges, counts), note, SCORES))
+        legend = (("all scored", "first"), ("selected for SFT", "second"))
+        drawings.append(Drawing(title, bars_svg(title, "checkmarks", edges, counts), note, SCORES, legend))
     if summary.ratings:
         whole = {round(rating): number_of for rating, number_of in summary.ratings.items()}
         edges, (bars,) = unit_bins(whole)

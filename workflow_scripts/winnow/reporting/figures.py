@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ _STYLE: Any = {  # matplotlib types the keys one by one
     "axes.axisbelow": True,
     "grid.color": FAINT,
     "grid.linewidth": 0.7,
-    "font.size": 8.5,
+    "font.size": 9,
     "font.family": "DejaVu Sans",
     "legend.frameon": False,
     "legend.fontsize": 8,
@@ -57,9 +58,8 @@ def draw_panel(axes: Axes, panel: Panel, logged: Mapping[Series, Points]) -> Non
         axes.axhline(panel.guide[0], color=INK, linewidth=0.8, linestyle=(0, (2, 3)), label=panel.guide[1])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 5), useOffset=False)
     axes.set_xlabel("step")
-    if len(drawn) > 1 or panel.guide:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.6, columnspacing=1.2)
 
 
 def draw_bars(axes: Axes, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> None:
@@ -76,9 +76,8 @@ def draw_bars(axes: Axes, edges: Sequence[float], counts: Mapping[str, Sequence[
         axes.bar(centres, values, widths, color=colour, label=label)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8))
-    if len(counts) > 1:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.2, columnspacing=1.2)
+    whole = all((low + high) / 2 == round((low + high) / 2) for low, high in itertools.pairwise(edges))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=whole))
 
 
 def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping[Series, Points]) -> None:
@@ -92,18 +91,27 @@ def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping
         figure.suptitle(title, fontsize=11, fontweight="bold")
         grid = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, panel in zip(grid, shown, strict=False):
-            axes.set_title(panel.title)
+            axes.set_title(textwrap.fill(panel.title, 48))
             draw_panel(axes, panel, logged)
+            if len(axes.lines) > 1:
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.6)
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
         with replacing(path) as part:
             figure.savefig(part, format="png", metadata={"Software": None})
 
 
+def legend(panel: Panel, logged: Mapping[Series, Points]) -> list[tuple[str, str]]:
+    """Return what each line of a panel is and its name in the style sheet, for a legend in the page's own text."""
+    drawn = [series.label for series in panel.series if series in logged]
+    labels = list(zip(drawn, ("first", "second"), strict=False))
+    return labels + ([(panel.guide[1], "guide")] if panel.guide else [])
+
+
 def panel_svg(panel: Panel, logged: Mapping[Series, Points], salt: str) -> Markup:
     """Return a panel as inline SVG; the page writes the title, where it can wrap."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": salt}):
-        figure = Figure(figsize=(4.0, 2.5), layout="constrained")
+        figure = Figure(figsize=(3.3, 2.1), layout="constrained")
         draw_panel(figure.subplots(), panel, logged)
         return _inline(figure, panel.title)
 
@@ -111,7 +119,7 @@ def panel_svg(panel: Panel, logged: Mapping[Series, Points], salt: str) -> Marku
 def bars_svg(title: str, label: str, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> Markup:
     """Return a histogram as inline SVG. `label` names the quantity and its unit."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
-        figure = Figure(figsize=(4.0, 2.5), layout="constrained")
+        figure = Figure(figsize=(3.3, 2.1), layout="constrained")
         axes = figure.subplots()
         draw_bars(axes, edges, counts)
         axes.set_xlabel(label)

@@ -45,7 +45,7 @@ def tables_of(value: Any, title: str) -> list[Table]:
     """Return tables that hold all scalars of a JSON value.
 
     A list of objects becomes a table with a row for each; so does an object whose values are
-    objects with a common key. What is left becomes a table of key and value.
+    objects with a common key (where there is but one, of plain values). What is left becomes a table of key and value.
     """
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         tables = [_of_rows(title, None, [(None, row) for row in value])]
@@ -57,7 +57,9 @@ def tables_of(value: Any, title: str) -> list[Table]:
     if not isinstance(value, dict):
         return [Table(title, ("value",), ((value,),))] if _is_cell(value) and value != [] else []
     inner = list(value.values())
-    alike = len(inner) > 1 and all(isinstance(row, dict) and row for row in inner)
+    alike = bool(inner) and all(isinstance(row, dict) and row for row in inner)
+    if len(inner) == 1 and alike:  # one object in another: a row only if it holds plain values
+        alike = all(map(_is_cell, inner[0].values()))
     if alike and set.intersection(*(set(row) for row in inner)):
         return [_of_rows(title, "name", list(value.items()))]
     scalars = {key: cell for key, cell in value.items() if _is_cell(cell)}

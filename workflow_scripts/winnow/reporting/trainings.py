@@ -40,14 +40,14 @@ def alarms(results: Results, study: ResolvedStudy) -> list[dict[str, Any]]:
 def training(results: Results, run: ResolvedRun) -> dict[str, Any]:
     """Return one run for the page: facts of its manifest and a drawing for each panel."""
     # Drawing takes most of a second to import, and only this function draws curves.
-    from winnow.reporting.figures import panel_svg  # noqa: PLC0415
+    from winnow.reporting.figures import legend, panel_svg  # noqa: PLC0415
     from winnow.reporting.panels import absent, panels_of, read_series  # noqa: PLC0415
 
     source = f"runs/{run.name}/metrics.jsonl"
     panels, path = panels_of(run), results.path(source)
     logged = read_series(path, panels) if path else {}
-    drawings: list[tuple[str, Markup]] = [
-        (panel.title, panel_svg(panel, logged, f"{run.name}/{panel.title}"))
+    drawings: list[tuple[str, Markup, list[tuple[str, str]]]] = [
+        (panel.title, panel_svg(panel, logged, f"{run.name}/{panel.title}"), legend(panel, logged))
         for panel in panels
         if any(series in logged for series in panel.series)
     ]

@@ -1,0 +1,170 @@
+"""Likelihoods and samples of a tiny model, against transformers' own and against plain loops."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import evaluate_run
+from evaluation_fixtures import heldout_table, preference_table, tiny_model
+from winnow.core.errors import WinnowError
+from winnow.core.ids import sha256_file
+from winnow.core.tables import read_rows
+from winnow.evaluation.encoding import encode, encode_prompt
+from winnow.evaluation.generation import generate_batch
+from winnow.evaluation.likelihood import response_logps
+from winnow.evaluation.models import device_for, load_model, verify_weights
+
+PROMPT = [{"role": "user", "content": "Review the paper"}]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("models") / "text")
+
+
+@pytest.fixture(scope="module")
+def loaded(folder):
+    return load_model(folder, None, device_for(0))
+
+
+def answer(text):
+    return [{"role": "assistant", "content": text}]
+
+
+def test_a_response_is_its_text_and_its_end(loaded):
+    encoded = encode(loaded.tokenizer, PROMPT, answer("is novel"), "row")
+    head = loaded.tokenizer.decode(encoded.ids[: encoded.prompt_tokens])
+    assert head == "<|im_start|>user\nReview the paper<|im_end|>\n<|im_start|>assistant\n"
+    assert loaded.tokenizer.decode(encoded.ids[encoded.prompt_tokens :]) == "is novel<|im_end|>"
+    assert encoded.ids[: encoded.prompt_tokens] == encode_prompt(loaded.tokenizer, PROMPT)
+
+
+def test_a_template_that_rewrites_the_prompt_is_refused(folder):
+    tokenizer = load_model(folder, None, "cpu").tokenizer
+    tokenizer.chat_template = "{{ messages|length }}" + tokenizer.chat_template
+    with pytest.raises(WinnowError, match=r"row 7: the chat template tokenises the prompt differently"):
+        encode(tokenizer, PROMPT, answer("is novel"), "row 7")
+
+
+def test_log_probabilities_equal_the_loss_of_transformers(loaded):
+    texts = ["weak", "strong results show promise and clear baselines", "novel but weak", "lack", "the method is weak"]
+    encoded = [encode(loaded.tokenizer, PROMPT, answer(text), text) for text in texts]
+    for batch_size in (1, 3):
+        found = list(response_logps(loaded, zip(texts, encoded, strict=True), batch_size))
+        assert [key for key, _, _ in found] == texts
+        for row, (_, logp, tokens) in zip(encoded, found, strict=True):
+            ids = torch.tensor([row.ids])
+            labels = ids.clone()
+            labels[:, : row.prompt_tokens] = -100
+            with torch.no_grad():
+                loss = float(loaded.model(ids, labels=labels).loss)
+            assert tokens == row.response_tokens
+            assert -logp / tokens == pytest.approx(loss, rel=1e-5)
+
+
+def test_samples_equal_a_plain_greedy_loop(loaded):
+    prompts = [
+        encode_prompt(loaded.tokenizer, [{"role": "user", "content": text}]) for text in ("Review", "the weak paper")
+    ]
+    stops = {loaded.tokenizer.eos_token_id, loaded.tokenizer.pad_token_id}
+    for prompt, sample in zip(prompts, generate_batch(loaded, prompts, 12), strict=True):
+        ids, entropies = list(prompt), []
+        while len(ids) - len(prompt) < 12 and not (len(ids) > len(prompt) and ids[-1] in stops):
+            with torch.no_grad():
+                logits = loaded.model(torch.tensor([ids])).logits[0, -1]
+            entropies.append(float(torch.distributions.Categorical(logits=logits).entropy()))
+            ids.append(int(logits.argmax()))
+        new = ids[len(prompt) :]
+        assert sample["text"] == loaded.tokenizer.decode(new, skip_special_tokens=True)
+        assert sample["tokens"] == len(new)
+        assert sample["stop_reason"] == ("stop" if new[-1] in stops else "length")
+        assert sample["mean_entropy"] == pytest.approx(sum(entropies) / len(entropies), abs=1e-4)
+
+
+def test_a_sample_stops_at_the_end_of_turn_token(folder):
+    loaded = load_model(folder, None, "cpu")
+    prompts = [encode_prompt(loaded.tokenizer, PROMPT)] * 2
+    first = generate_batch(loaded, prompts, 3)[0]
+    with torch.no_grad():
+        token = int(loaded.model(torch.tensor([prompts[0]])).logits[0, -1].argmax())
+    loaded.tokenizer.eos_token = loaded.tokenizer.convert_ids_to_tokens(token)
+    stopped = generate_batch(loaded, prompts, 3)[0]
+    assert (first["stop_reason"], stopped["stop_reason"], stopped["tokens"]) == ("length", "stop", 1)
+
+
+def test_weights_must_be_those_of_the_manifest(folder, tmp_path):
+    manifest, file = tmp_path / "manifest.json", folder / "model.safetensors"
+    manifest.write_text(json.dumps({"weights": {file.name: sha256_file(file)}}))
+    assert verify_weights(manifest, folder) == {file.name: sha256_file(file)}
+    with pytest.raises(
+        WinnowError, match=r"model\.safetensors: is named in .* and is gone\n.*--forcerun .*manifest\.json"
+    ):
+        verify_weights(manifest, tmp_path)
+    manifest.write_text(json.dumps({"weights": {file.name: "0" * 64}}))
+    with pytest.raises(WinnowError, match=r"is not the file that .* recorded"):
+        verify_weights(manifest, folder)
+    manifest.write_text("{}")
+    with pytest.raises(WinnowError, match="names no weights"):
+        verify_weights(manifest, folder)
+
+
+def test_a_missing_tensor_is_an_error_not_a_random_number(tmp_path):
+    broken = tiny_model(tmp_path / "broken")
+    tensors = load_file(broken / "model.safetensors")
+    del tensors["model.norm.weight"]
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WinnowError, match=r"missing_keys: model\.norm\.weight"):
+        load_model(broken, None, "cpu")
+
+
+def test_weights_without_safetensors_are_refused(folder, tmp_path):
+    with pytest.raises(WinnowError, match=r"holds no \*\.safetensors"):
+        load_model(folder, tmp_path, "cpu")
+
+
+def test_asking_for_a_gpu_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(WinnowError, match="PyTorch sees no GPU"):
+        device_for(1)
+
+
+def _evaluate(monkeypatch, folder, tables, out):
+    spec = {"run": "base_clean", "seed": 0, "samples": 2, "max_new_tokens": 6, "batch_size": 2}
+    arguments = ["--spec", json.dumps(spec), "--model", str(folder), "--heldout", str(tables / "heldout.parquet")]
+    arguments += ["--preferences", f"dpo={tables / 'val.parquet'}", "--rows", str(out / "rows.jsonl")]
+    arguments += ["--generations", str(out / "generations.jsonl"), "--metrics", str(out / "metrics.json")]
+    monkeypatch.setattr(sys, "argv", ["evaluate_run.py", *arguments])
+    evaluate_run.main()
+    return {file.name: file.read_bytes() for file in sorted(out.iterdir())}
+
+
+def test_the_script_gives_equal_bytes_and_numbers_that_add_up(monkeypatch, folder, tmp_path):
+    heldout_table(tmp_path / "heldout.parquet")
+    preference_table(tmp_path / "val.parquet")
+    first, again = (_evaluate(monkeypatch, folder, tmp_path, tmp_path / name) for name in ("a", "b"))
+    assert first == again
+    metrics = json.loads(first["metrics.json"])
+    rows = [json.loads(line) for line in first["rows.jsonl"].splitlines()]
+    heldout = [row for row in rows if row["kind"] == "heldout"]
+    loss = math.fsum(row["nats"] for row in heldout) / sum(row["tokens"] for row in heldout)
+    assert metrics["heldout"]["loss"] == pytest.approx(loss, abs=1e-6)
+    assert (metrics["heldout"]["n"], metrics["heldout"]["prompts"], metrics["heldout"]["rows_cut"]) == (6, 3, 1)
+    wins = [row["chosen_logp"] > row["rejected_logp"] for row in rows if row["kind"] == "preference"]
+    assert metrics["preferences"]["dpo"]["accuracy"] == sum(wins) / len(wins) == sum(wins) / 5
+    samples = [json.loads(line) for line in first["generations.jsonl"].splitlines()]
+    human = {row["response_id"]: row["completion"][0]["content"] for row in read_rows(tmp_path / "heldout.parquet")}
+    assert [human[sample["response_id"]] for sample in samples] == [sample["human"] for sample in samples]
+    assert len(samples) == metrics["generations"]["n"] == 2
+
+
+def test_weights_go_with_their_manifest(monkeypatch, folder, tmp_path):
+    arguments = ["--spec", '{"run": "sft_clean", "seed": 0}', "--model", str(folder), "--weights", str(folder)]
+    arguments += ["--heldout", "x", "--generations", "y", "--metrics", "z"]
+    monkeypatch.setattr(sys, "argv", ["evaluate_run.py", *arguments])
+    with pytest.raises(WinnowError, match="goes with --run-manifest"):
+        evaluate_run.main()

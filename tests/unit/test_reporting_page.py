@@ -1,0 +1,196 @@
+"""The report: self-contained, safe, complete, and equal for equal results."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+import build_report
+from report_fixtures import DROPPED, HOSTILE, make_results
+from winnow.core.errors import WinnowError
+
+VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "line", "rect"}
+
+
+class Page(HTMLParser):
+    """Collects tags, ids, links and text, and checks that tags are closed in order."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.ids, self.hrefs, self.sources, self.text, self.open = [], [], [], [], [], []
+        self.attributes = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            self.attributes.append((tag, name, value))
+            if name == "id":
+                self.ids.append(value)
+            elif name in ("href", "xlink:href"):
+                self.hrefs.append((tag, value))
+            elif name in ("src", "srcset", "data", "poster", "action"):
+                self.sources.append((tag, value))
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+
+def build(monkeypatch, root, out, study=None):
+    spec = json.loads((root / "study.json").read_text()) if study is None else study
+    arguments = ["--spec", json.dumps(spec), "--results", str(root), "--benchmarks", str(root / "benchmarks")]
+    monkeypatch.setattr(sys, "argv", ["build_report.py", *arguments, "--out", str(out)])
+    build_report.main()
+    return out.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "demo"
+    make_results(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(root, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        return build(patch, root, tmp_path_factory.mktemp("page") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def words(page):
+    return re.sub(r"\s+", " ", " ".join(page.text))
+
+
+def test_nothing_is_fetched(html, page):
+    assert all(value.startswith("data:") for tag, value in page.sources)
+    assert all(value.startswith(("#", "data:")) for tag, value in page.hrefs)
+    assert "script" not in page.tags
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    # In SVG, styles may point to other parts of the page only.
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+
+
+def test_every_anchor_resolves_and_no_id_occurs_twice(html, page):
+    targets = {value.removeprefix("#") for _, value in page.hrefs if value.startswith("#")}
+    targets |= set(re.findall(r"url\(#([^)]*)\)", html))
+    assert targets <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert not page.open, "every tag is closed"
+
+
+def test_hostile_text_is_shown_not_obeyed(page):
+    shown = HOSTILE.replace("\x07", "\ufffd").replace("\u202e", "\ufffd")
+    assert shown in "".join(page.text)
+    assert "img" not in page.tags
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert "chosen fell <i>far</i>" in words(page)
+
+
+def test_every_reason_of_every_drop_is_on_the_page(page):
+    text = words(page)
+    for reasons in DROPPED.values():
+        for reason, count in reasons.items():
+            assert re.search(rf"{re.escape(reason.replace('_', ' '))} *{count:,}\b", text), reason
+
+
+def test_the_head_says_what_must_be_known(page):
+    text = words(page)
+    assert "synthetic (papers)" in text
+    assert "random tiny model" in text
+    assert "given, not validated" in text  # DOMAIN 9, C12
+    assert "1 of 1 gates passed" in text
+    assert "4 rules checked in 2 tables, none failed, 2 with a warning" in text
+    assert "Alarms attention 1: dpo_clean-beta0.05" in text
+    assert "Missing" not in text
+
+
+def test_every_number_of_the_comparison_is_on_the_page(root, page):
+    text = words(page)
+    comparison = json.loads((root / "comparison" / "comparison.json").read_text())
+    for row in comparison["modalities"]["clean"]:
+        low, high = row["heldout"]["loss_interval"]
+        assert f"{row['heldout']['loss']:.3f} [{low:.3f}, {high:.3f}]" in text
+        pairs = row["preferences"]["dpo"]
+        assert f"{100 * pairs['accuracy']:.1f} %" in text
+        if row["to_parent"]:
+            assert f"{row['to_parent']['loss']['value']:+.3f}".replace("-", "−") in text
+    assert "30 responses" in text
+    assert "24 pairs" in text
+
+
+def test_samples_stand_beside_the_human_review(page):
+    text = words(page)
+    assert text.count("The paper studies selection of reviews by checkmarks.") == 3
+    assert "[2,300 more characters are in the source]" in text
+    assert "Moved towards the chosen" in text
+
+
+def test_times_and_what_has_none(page):
+    text = words(page)
+    assert "train 2 1 h 02 min 1 h 01 min 512" in text
+    assert "No benchmark: export_dataset, gather_scores" in text
+
+
+def test_sources_are_named_and_are_there(root, html):
+    named = set(re.findall(r"<code>((?:corpus|scores|datasets|runs|comparison|evaluation)/[^<*]*)</code>", html))
+    assert len(named) > 20
+    assert [name for name in named if not (root / name).is_file()] == []
+
+
+def test_equal_results_give_equal_bytes(monkeypatch, root, html, tmp_path):
+    assert build(monkeypatch, root, tmp_path / "report.html") == html
+    assert str(root.parent) not in html
+
+
+def test_no_clock_time_or_machine_path(html):
+    assert "/tmp/" not in html
+    assert not re.search(r"\b20[2-9]\d-\d\d-\d\dT", html)
+
+
+def test_a_run_with_other_settings_and_a_failed_gate_are_said(monkeypatch, tmp_path):
+    root = tmp_path / "demo"
+    study = json.loads(json.dumps(make_results(root).model_dump(mode="json")))
+    study["runs"]["dpo_clean-beta0.1"]["recipe"]["beta"] = 0.3
+    (root / "scores" / "judge_report.json").write_text(json.dumps({"gates": {"null_rate": {"passed": False}}}))
+    validation = {"rules": [{"rule": "C2", "status": "fail", "message": "prompt in two splits"}]}
+    (root / "datasets/dpo/clean/validation.json").write_text(json.dumps(validation))
+    (root / "datasets/sft/clean/validation.json").unlink()
+    text = words(Page(build(monkeypatch, root, tmp_path / "report.html", study)))
+    assert "recipe.beta: planned 0.3, trained with 0.1" in text
+    assert "trained with settings that the study no longer has: dpo_clean-beta0.1" in text
+    assert "gates failed: null_rate" in text
+    assert "failed: dpo/clean: C2; no report: sft/clean" in text
+    assert "1 files are not there: datasets/sft/clean/validation.json" in text
+
+
+def test_an_empty_folder_gives_a_page_that_says_so(monkeypatch, root, tmp_path):
+    (tmp_path / "empty").mkdir()
+    study = json.loads((root / "study.json").read_text())
+    text = words(Page(build(monkeypatch, tmp_path / "empty", tmp_path / "report.html", study)))
+    missing = text[text.index("files are not there:") :]
+    for name in ("scores/review_evaluations.jsonl", "datasets/sft/chosen.parquet", "comparison/comparison.json"):
+        assert name in missing
+    assert "No comparison was found." in text
+    with pytest.raises(WinnowError, match="there is no such folder"):
+        build(monkeypatch, tmp_path / "none", tmp_path / "report.html", study)

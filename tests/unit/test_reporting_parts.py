@@ -1,0 +1,202 @@
+"""The parts of a report, by tables."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report_fixtures import demo_study
+from winnow.core.config import ResolvedRun
+from winnow.reporting.comparing import mark, scale
+from winnow.reporting.figures import panel_svg, save_curves
+from winnow.reporting.json_tables import Table, tables_of
+from winnow.reporting.panels import LN2, absent, panels_of, read_series
+from winnow.reporting.provenance import times
+from winnow.reporting.scores import even_bins, histogram, quantile, unit_bins
+from winnow.reporting.status import checklist_status, gate_status
+from winnow.reporting.trainings import changed_keys
+from winnow.reporting.validation import verdict
+from winnow.reporting.words import cell, clean, count, duration, interval, number, points, share
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (count(12055), "12,055"),
+        (count(None), "–"),
+        (number(-0.5), "−0.500"),
+        (number(None), "–"),
+        (share(0.6666), "66.7 %"),
+        (points(-0.0333), "−3.3"),
+        (interval([-0.1, 0.25], 2), "[−0.10, 0.25]"),
+        (interval(None), "–"),
+        (cell(True), "yes"),
+        (cell(0), "0"),
+        (cell(None), "–"),
+        (cell([1, "a"]), "[1, a]"),
+        (cell(1234567), "1,234,567"),
+        (cell(2019), "2019"),
+        (duration(59.94), "59.9 s"),
+        (duration(61), "1 min 01 s"),
+        (duration(3661), "1 h 01 min"),
+        (clean("a\x00b\tc\n\u202ed\ud800"), "a\ufffdb\tc\n\ufffdd\ufffd"),
+    ],
+)
+def test_words(found, expected):
+    assert found == expected
+
+
+@given(st.lists(st.integers(0, 300), min_size=1))
+def test_bins_lose_nothing(values):
+    counts = {value: values.count(value) for value in values}
+    edges, (bars,) = unit_bins(counts)
+    assert sum(bars) == len(values)
+    assert len(edges) == len(bars) + 1
+    for last in (1, 50, 10_000):
+        edges, bars, beyond = even_bins(counts, last)
+        assert sum(bars) + beyond == len(values)
+        assert len(edges) == len(bars) + 1 <= 41
+    edges, bars = histogram([value / 7 for value in values])
+    assert sum(bars) == len(values)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1), st.sampled_from([0.25, 0.5, 0.99, 1.0]))
+def test_quantile_is_the_smallest_value_that_reaches_its_share(values, part):
+    counts = {value: values.count(value) for value in values}
+    found = quantile(counts, part)
+    assert sum(value <= found for value in values) >= part * len(values)
+    assert sum(value < found for value in values) < part * len(values)
+
+
+def test_any_json_becomes_tables():
+    value = {
+        "null_rate": 0.01,
+        "gates": {"a": {"passed": True}},
+        "items": {"i1": {"n": 4, "kappa": None, "ci": [0.1, 0.2]}, "i2": {"n": 5, "more": {"pe": 0.5}}},
+        "list": [{"x": 1}, {"y": "b"}],
+    }
+    assert tables_of(value, "") == [
+        Table("", ("key", "value"), (("null_rate", 0.01),)),
+        Table("gates", ("name", "passed"), (("a", True),)),
+        Table(
+            "items",
+            ("name", "n", "kappa", "ci", "more pe"),
+            (("i1", 4, None, [0.1, 0.2], None), ("i2", 5, None, None, 0.5)),
+        ),
+        Table("list", ("x", "y"), ((1, None), (None, "b"))),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"status": "pass"}, "pass"),
+        ({"passed": True}, "pass"),
+        ({"passed": False}, "fail"),
+        ({"status": "warning"}, "warn"),
+        ({"status": "skipped"}, "skipped"),
+        ({"status": "something new"}, "fail"),  # never taken for a pass
+        ({}, "fail"),
+    ],
+)
+def test_verdicts(rule, expected):
+    assert verdict(rule) == expected
+
+
+@pytest.mark.parametrize(
+    ("report", "level"),
+    [
+        (None, "bad"),
+        ({}, "bad"),
+        ({"gates": {"null_rate": {"passed": True}}}, "good"),
+        ({"gates": {"null_rate": True}}, "good"),
+        ({"gates": [{"name": "null_rate", "passed": True}, {"name": "x", "passed": None}]}, "bad"),
+    ],
+)
+def test_gates(report, level):
+    assert gate_status(report, "file").level == level
+
+
+@pytest.mark.parametrize(
+    ("content", "level", "text"),
+    [
+        ({"status": "validated"}, "good", "validated"),
+        ({"status": "not_better_than_chance"}, "bad", "not better than chance"),
+        (None, "bad", "its file is not there"),
+    ],
+)
+def test_the_status_of_an_optimised_checklist(tmp_path, content, level, text):
+    file = tmp_path / "optimal_checklist.json"
+    if content is not None:
+        file.write_text(json.dumps(content))
+    study = demo_study()
+    signal = study.signal.model_copy(update={"checklist": str(file)})
+    found = checklist_status(study.model_copy(update={"signal": signal}))
+    assert found.level == level
+    assert found.text.startswith(text)
+
+
+def test_changed_keys_names_what_differs():
+    planned = {"recipe": {"beta": 0.1, "lr": 1}, "seed": 1}
+    assert changed_keys(planned, planned) == []
+    assert changed_keys(planned, {"recipe": {"beta": 0.2, "lr": 1, "new": 3}, "seed": 1}) == [
+        "recipe.beta: planned 0.1, trained with 0.2",
+        "recipe.new: planned None, trained with 3",
+    ]
+
+
+def test_marks_are_inside_the_scale():
+    limits = scale([(1.0, [0.5, 1.5]), (2.0, None), (None, None)])
+    low, high = mark(1.0, [0.5, 1.5], limits), mark(2.0, None, limits)
+    assert 0 < low["low"] < low["at"] < low["high"] < high["at"] < 100
+    assert mark(None, None, limits) is None
+    assert scale([(None, None)]) is None
+
+
+def dpo_run(**recipe) -> ResolvedRun:
+    return demo_study().runs["dpo_clean-beta0.1"].model_copy(update={"recipe": recipe})
+
+
+def test_ln_2_is_drawn_for_the_sigmoid_loss_alone():
+    assert panels_of(dpo_run(loss_type=["sigmoid"]))[0].guide[0] == pytest.approx(LN2) == math.log(2)
+    assert panels_of(dpo_run(loss_type=["ipo"]))[0].guide is None
+
+
+def test_curves_are_read_by_kind_the_later_line_wins_and_what_is_missing_is_named(tmp_path):
+    rows = [
+        {"step": 1, "kind": "train", "loss": 0.7},
+        {"step": 2, "kind": "train", "loss": 0.6},
+        {"step": 2, "kind": "train", "loss": 0.5},  # logged again after a restart
+        {"step": 2, "kind": "eval", "loss": 0.65, "kl_tok": None},
+        {"step": 3, "kind": "train", "loss": float("nan")},
+    ]
+    file = tmp_path / "metrics.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    panels = panels_of(dpo_run())
+    logged = read_series(file, panels)
+    assert {series.kind: points for series, points in logged.items()} == {
+        "train": [(1, 0.7), (2, 0.5)],
+        "eval": [(2, 0.65)],
+    }
+    assert "KL to the reference per token (nats)" in absent(panels, logged)
+    assert panels[0].title not in absent(panels, logged)
+    for name in ("a.png", "b.png"):
+        save_curves(tmp_path / name, "run", panels, logged)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    svg = panel_svg(panels[0], logged, "salt")
+    assert svg == panel_svg(panels[0], logged, "salt")
+    assert "var(--first)" in svg
+    assert "#1f2733" not in svg
+
+
+def test_times_add_up_by_step(tmp_path):
+    for name, rows in {
+        "train/a.jsonl": [{"s": "1.5", "max_rss": 10}],
+        "train/b.jsonl": [{"s": 2, "max_rss": "NA"}],
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert times(tmp_path) == [{"step": "train", "jobs": 2, "seconds": 3.5, "longest": 2.0, "memory_mb": 10.0}]
+    assert times(tmp_path / "none") == []
