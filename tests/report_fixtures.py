@@ -91,9 +91,27 @@ def _data(root: Path, draw: random.Random) -> None:
         )
     _lines(root / "scores" / "review_evaluations.jsonl", scored)
     _manifest(root / "scores" / "scores.manifest.json", "gather_scores", {"responses": _tally(240, {})})
-    items = {f"item_{j:02}": {"n": 40, "kappa": round(draw.random(), 3), "pe": 0.5} for j in range(3)}
-    gates = {"null_rate": {"value": 0.01, "limit": 0.02, "passed": True}}
-    _json(root / "scores" / "judge_report.json", {"gates": gates, "null_rate": 0.01, "human_agreement": items})
+    _json(root / "scores" / "judge_report.json", judge_report())
+
+
+def judge_report(null_rate: float = 0.01) -> dict[str, Any]:
+    """Return a judge report as gather_scores.py writes it."""
+    people = [
+        {"item": f"item_{j:02}", "aspect": "clarity", "n": 40, "kappa": 0.123 + j, "kappa_interval": [-0.1, 0.3]}
+        | {"judge_yes": 0.5, "people_marked": 0.2, "observed_agreement": 0.6, "expected_agreement": 0.5}
+        | {"ac1": 0.2, "alpha": None}
+        for j in range(3)
+    ]
+    return {
+        "rows": 240,
+        "items": [{"item": "item_00", "n": 240, "yes": 3}],
+        "null_rate": {"overall": null_rate, "by_length_quartile": [{"quartile": 1, "n": 60, "null_rate": 0.0}]},
+        "correlations": {"count_and_rating": {"n": 228, "pearson": 0.314159, "spearman": 0.3}},
+        "judge": {"model": "lexical", "mode": "item"},
+        "gates": [{"name": "null_rate", "value": null_rate, "threshold": 0.02, "passed": null_rate <= 0.02}],
+        "human_agreement": {"in_words": "agreement with people is poor", "mapping": "an aspect", "items": people}
+        | {"judged_and_annotated": 40, "annotated_not_judged": 2},
+    }
 
 
 def _datasets(root: Path, draw: random.Random) -> None:
@@ -129,10 +147,19 @@ def _datasets(root: Path, draw: random.Random) -> None:
         folder = root / "datasets" / dataset / "clean"
         _manifest(folder / "render.manifest.json", "render_dataset", {"rows": _tally(39, DROPPED["render"])})
         rules = [
-            {"rule": "C1", "status": "pass", "message": "chosen differs from rejected", "checked": 40},
-            {"rule": "C9", "status": "warn", "message": "AUC of length 0.68 is above 0.65", "length_auc": 0.68},
+            {"id": "C1", "name": "chosen differs", "status": "pass", "checked": 40, "failures": 0, "examples": []},
+            {"id": "C9", "name": "what else the choice favours", "status": "warn", "checked": 40, "failures": 0}
+            | {"measured": {"length_auc": 0.68}, "examples": [{"id": "x1", "what": "is <u>long</u>"}]},
+            {
+                "id": "C6",
+                "name": "images",
+                "status": "not_applicable",
+                "checked": 0,
+                "failures": 0,
+                "reason": "no images",
+            },
         ]
-        _json(folder / "validation.json", {"passed": True, "rules": rules})
+        _json(folder / "validation.json", {"ok": True, "rules": rules})
 
 
 def _runs(root: Path, study: ResolvedStudy, draw: random.Random) -> None:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 import build_report
-from report_fixtures import DROPPED, HOSTILE, make_results
+from report_fixtures import DROPPED, HOSTILE, judge_report, make_results
 from winnow.core.errors import WinnowError
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "line", "rect"}
@@ -120,7 +120,7 @@ def test_the_head_says_what_must_be_known(page):
     assert "random tiny model" in text
     assert "given, not validated" in text  # DOMAIN 9, C12
     assert "1 of 1 gates passed" in text
-    assert "4 rules checked in 2 tables, none failed, 2 with a warning" in text
+    assert "6 rules checked in 2 tables, none failed, 2 with a warning" in text
     assert "Alarms attention 1: dpo_clean-beta0.05" in text
     assert "Missing" not in text
 
@@ -137,6 +137,20 @@ def test_every_number_of_the_comparison_is_on_the_page(root, page):
             assert f"{row['to_parent']['loss']['value']:+.3f}".replace("-", "−") in text
     assert "30 responses" in text
     assert "24 pairs" in text
+
+
+def test_the_judge_is_shown_against_people_and_gates(page):
+    text = words(page)
+    assert "agreement with people is poor" in text
+    assert "item_01 clarity 40 1.12 [−0.10, 0.30] 50.0 % 20.0 % 60.0 % 50.0 % 0.20 –" in text
+    assert "null_rate 0.01 0.02 yes" in text
+    assert "0.3142" in text
+
+
+def test_rules_show_what_was_measured_and_examples(page):
+    text = words(page)
+    assert "C9 what else the choice favours warn 40 0 length auc 0.68 x1 is <u>long</u>" in text
+    assert "C6 images not applicable 0 0 no images" in text
 
 
 def test_samples_stand_beside_the_human_review(page):
@@ -172,8 +186,8 @@ def test_a_run_with_other_settings_and_a_failed_gate_are_said(monkeypatch, tmp_p
     root = tmp_path / "demo"
     study = json.loads(json.dumps(make_results(root).model_dump(mode="json")))
     study["runs"]["dpo_clean-beta0.1"]["recipe"]["beta"] = 0.3
-    (root / "scores" / "judge_report.json").write_text(json.dumps({"gates": {"null_rate": {"passed": False}}}))
-    validation = {"rules": [{"rule": "C2", "status": "fail", "message": "prompt in two splits"}]}
+    (root / "scores" / "judge_report.json").write_text(json.dumps(judge_report(null_rate=0.5)))
+    validation = {"rules": [{"id": "C2", "name": "one split", "status": "fail", "checked": 9, "failures": 1}]}
     (root / "datasets/dpo/clean/validation.json").write_text(json.dumps(validation))
     (root / "datasets/sft/clean/validation.json").unlink()
     text = words(Page(build(monkeypatch, root, tmp_path / "report.html", study)))

@@ -93,10 +93,9 @@ def test_any_json_becomes_tables():
     ("rule", "expected"),
     [
         ({"status": "pass"}, "pass"),
-        ({"passed": True}, "pass"),
-        ({"passed": False}, "fail"),
-        ({"status": "warning"}, "warn"),
-        ({"status": "skipped"}, "skipped"),
+        ({"status": "warn"}, "warn"),
+        ({"status": "fail"}, "fail"),
+        ({"status": "not_applicable"}, "not applicable"),
         ({"status": "something new"}, "fail"),  # never taken for a pass
         ({}, "fail"),
     ],
@@ -110,8 +109,7 @@ def test_verdicts(rule, expected):
     [
         (None, "bad"),
         ({}, "bad"),
-        ({"gates": {"null_rate": {"passed": True}}}, "good"),
-        ({"gates": {"null_rate": True}}, "good"),
+        ({"gates": [{"name": "null_rate", "passed": True}]}, "good"),
         ({"gates": [{"name": "null_rate", "passed": True}, {"name": "x", "passed": None}]}, "bad"),
     ],
 )

@@ -25,6 +25,9 @@ from winnow.reporting.words import FILTERS, excludes_zero
 TEMPLATES = Path(__file__).parents[3] / "resources" / "report"
 JUDGE_REPORT, COMPARISON = "scores/judge_report.json", "comparison/comparison.json"
 
+# Parts of the judge report that have a place of their own, or are counted from the score rows themselves.
+_SHOWN_ELSEWHERE = {"items", "checkmark_counts", "parse_statuses", "injection_flags", "human_agreement"}
+
 
 def environment() -> Environment:
     """Return a Jinja environment that escapes everything and stops at a name it does not know."""
@@ -50,7 +53,10 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[st
     sections: dict[str, Any] = {
         "study": study,
         "judge_source": JUDGE_REPORT,
-        "judge_tables": tables_of(judge, "") if judge else [],
+        "judge": judge,
+        "judge_tables": tables_of({key: judge[key] for key in judge if key not in _SHOWN_ELSEWHERE}, "")
+        if judge
+        else [],
         "scores_source": scores.SCORES,
         "summary": summary,
         "funnel": funnel.summary(results, study, summary.total),

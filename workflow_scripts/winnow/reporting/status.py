@@ -63,16 +63,14 @@ def checklist_status(study: ResolvedStudy) -> Status:
 
 
 def gate_status(report: Any, source: str) -> Status:
-    """Say whether the judge's gates held. Understands `{"gates": {name: {"passed": bool, ...}}}` and a list of such."""
+    """Say whether the judge's gates held."""
     gates = (report or {}).get("gates")
     if not gates:
         return Status("Judge", "bad", "no gate was recorded", source)
-    listed = gates.items() if isinstance(gates, dict) else ((gate.get("name"), gate) for gate in gates)
-    verdicts = {str(name): gate if isinstance(gate, bool) else gate.get("passed") for name, gate in listed}
-    failed = sorted(name for name, passed in verdicts.items() if passed is not True)
+    failed = sorted(str(gate["name"]) for gate in gates if gate["passed"] is not True)
     if failed:
         return Status("Judge", "bad", f"gates failed: {', '.join(failed)}", source)
-    return Status("Judge", "good", f"{len(verdicts)} of {len(verdicts)} gates passed", source)
+    return Status("Judge", "good", f"{len(gates)} of {len(gates)} gates passed", source)
 
 
 def validation_status(validations: Sequence[Mapping[str, Any]]) -> Status:

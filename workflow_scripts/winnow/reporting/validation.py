@@ -5,30 +5,21 @@ from typing import Any
 from winnow.core.config import ResolvedStudy
 from winnow.reporting.sources import Results
 
-_VERDICTS = {"pass": "pass", "passed": "pass", "ok": "pass", "true": "pass", "warn": "warn", "warning": "warn"}
-_VERDICTS |= {"skip": "skipped", "skipped": "skipped", "not_applicable": "skipped"}
-_NAMES = ("rule", "id", "name", "code")
-_TEXTS = ("message", "text", "detail", "details", "description", "problem")
+_VERDICTS = {"pass": "pass", "warn": "warn", "fail": "fail", "not_applicable": "not applicable"}
 
 
 def verdict(rule: dict[str, Any]) -> str:
-    """Return pass, warn, skipped or fail; what is not understood is a fail, never a pass."""
-    for key in ("verdict", "status", "passed", "ok"):
-        if key in rule:
-            return _VERDICTS.get(str(rule[key]).lower(), "fail")
-    return "fail"
+    """Return pass, warn, not applicable or fail; what is not understood is a fail, never a pass."""
+    return _VERDICTS.get(str(rule.get("status")), "fail")
 
 
 def summaries(results: Results, study: ResolvedStudy) -> list[dict[str, Any]]:
-    """Return for each dataset and modality its rules with verdict, count and words."""
+    """Return for each dataset and modality its rules with verdict, counts, measurements and examples."""
     tables = []
     for dataset in study.datasets:
         for modality in study.modalities:
             source = f"datasets/{dataset}/{modality}/validation.json"
-            report = results.json(source) or {}
-            rules = report.get("rules") or []
-            if isinstance(rules, dict):
-                rules = [{"rule": name, **rule} for name, rule in rules.items()]
+            rules = (results.json(source) or {}).get("rules") or []
             tables.append(
                 {"dataset": dataset, "modality": modality, "rules": [_rule(rule) for rule in rules], "source": source}
             )
@@ -36,12 +27,13 @@ def summaries(results: Results, study: ResolvedStudy) -> list[dict[str, Any]]:
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    name = next((str(rule[key]) for key in _NAMES if rule.get(key)), "?")
-    words = [str(rule[key]) for key in _TEXTS if rule.get(key) and str(rule[key]) != name]
-    used = {*_NAMES, *_TEXTS, "verdict", "status", "passed", "ok"}
     return {
-        "rule": name,
+        "rule": rule["id"],
+        "name": rule.get("name", ""),
         "verdict": verdict(rule),
-        "words": " · ".join(words),
-        "facts": {key: value for key, value in sorted(rule.items()) if key not in used and value not in (None, [], {})},
+        "checked": rule.get("checked"),
+        "failures": rule.get("failures"),
+        "reason": rule.get("reason"),
+        "measured": rule.get("measured") or {},
+        "examples": rule.get("examples") or [],
     }
