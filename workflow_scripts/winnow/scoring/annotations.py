@@ -96,13 +96,12 @@ def read_annotations(path: Path) -> Annotations:
 def _add(result: Annotations, line: str, place: str) -> None:
     try:
         record = json.loads(line)
-        identity, text = record["review_id"], record["annotated_text"]
+        identity, tags = record["review_id"], read_tags(record["annotated_text"])
     except (ValueError, KeyError, TypeError) as error:
         problem = f"is not an annotated review ({error!r})"
         raise WinnowError(place, problem, "it needs review_id and annotated_text") from error
     if identity in result.aspects:
         raise WinnowError(place, f"review {identity} occurs a second time", "keep one")
-    tags = read_tags(text)
     result.tags.update(kind for kind, _, _ in tags)
     result.unreadable.update(wording for kind, _, wording in tags if kind == "unreadable")
     if tags:

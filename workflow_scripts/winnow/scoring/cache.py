@@ -84,7 +84,10 @@ class Cache:
                     self._files[number].truncate(place)
                 break
             if line.startswith(_HEAD):
-                self._places.setdefault(_short(line[_KEY].decode("ascii", "replace")), number << _OFFSET_BITS | place)
+                key = _short(line[_KEY].decode("ascii", "replace"))
+                if ours or key not in self._places:
+                    # Of our own, the last: one that was judged again stands after the damaged one.
+                    self._places[key] = number << _OFFSET_BITS | place
             place += len(line)
 
     def get(self, key: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ of this shape, its settings to core.config, and a line to scoring/backends.py.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 from winnow.core.ids import canonical_json
@@ -35,7 +36,7 @@ class Identity:
     mode: str
     seed: int | None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """All of it as one text."""
         return canonical_json(asdict(self))

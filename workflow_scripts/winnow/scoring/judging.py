@@ -31,8 +31,8 @@ def judged_rows(rows: Iterable[Row], judge: Judge, checklist: Checklist, cache: 
         known = {key: found for key in keys if (found := cache.get(key)) is not None}
         missing = {key: row["text"] for key, row in zip(keys, chunk, strict=True) if key not in known}
         if missing:
-            judgements = map(asdict, judge.judge(list(missing.values()), checklist.questions))
-            new = dict(zip(missing, judgements, strict=True))
+            judgements = judge.judge(list(missing.values()), checklist.questions)
+            new = dict(zip(missing, map(vars, judgements), strict=True))
             cache.add(new)
             known |= new
         tally.note("judged now", len(missing))
