@@ -27,7 +27,7 @@ class _Spec(Settings):
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the corpus as the study has it, in JSON")
     parser.add_argument("--corpus", required=True, help="its name in the study")
     for table in ("prompts", "responses", "rejected", "manifest"):

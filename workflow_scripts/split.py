@@ -28,7 +28,7 @@ class _Spec(Settings):
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="splits and near_duplicate_jaccard of the corpus, in JSON")
     parser.add_argument("--prompts", required=True, type=Path, help="table of prompts")
     parser.add_argument("--splits", required=True, type=Path, help="where the table of splits goes")

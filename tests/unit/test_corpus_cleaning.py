@@ -55,6 +55,7 @@ def test_normalise(raw, clean, flags):
         ("I*m sure the network*s DAE*s do", "I'm sure the network's DAE's do"),
         ("alpha*I + x*d and W*x", "alpha*I + x*d and W*x"),  # products
         ("the *soft* target, authors* code", "the *soft* target, authors* code"),  # emphasis, end of a word
+        ("words that *don*t* work, *Google*s paper", "words that *don't* work, *Google's paper"),  # both at once
         ("WMT*14 and A*star", "WMT*14 and A*star"),
     ],
 )
@@ -99,7 +100,8 @@ def test_records_that_are_no_reviews(text, reason):
         ("I have decided to increase my score to 7.", True),
         ("post-rebuttal: no change", True),
         ("The update rule: w is updated after each step.", False),
-        ("I would be willing to discuss the rating.", False),
+        ("I am willing to increase my score if the code is released.", False),
+        ("I would raise the rating; please answer these questions in the rebuttal.", False),
         ("The paper is ready for revision.", False),
     ],
 )

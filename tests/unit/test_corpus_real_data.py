@@ -85,9 +85,10 @@ def test_no_crawlers_mark_is_left(made):
     assert not [text for text in texts if text.startswith(("Comment:###", "Abstract:###", "~~", '"This'))]
     assert not [row["title"] for row in made.prompts.values() if (row["title"] or "").endswith("OpenReview")]
     of_2017 = [row["text"] for row in made.responses.values() if made.prompts[row["prompt_id"]]["year"] == 2017]
-    assert not [text for text in of_2017 if "n*t " in text or " it*s " in text]
+    assert not [text for text in of_2017 if "n*t " in text or "it*s " in text]
+    assert sum("n't " in text for text in of_2017) > 200
     of_2018 = [row["text"] for row in made.responses.values() if made.prompts[row["prompt_id"]]["year"] == 2018]
-    assert sum("\\n" in text for text in of_2018) == 0
+    assert not [text for text in of_2018 if "\\n\\n" in text or "\\n-" in text]  # \\nabla may stay
 
 
 def test_what_is_no_review_is_out(made):
@@ -113,7 +114,7 @@ def test_2022_papers_have_bodies_and_2346_reviews_of_models(of_2022):
 
 LEAKS = (
     "anonymous authors", "double-blind", "blind review", "published as a conference", "under review as a conference",
-    "equal contribution", "corresponding author", "https://", "http://", "github.com", "4open.science", "@gmail", ".edu",
+    "equal contribution", "corresponding author", "https://", "http://", "github.com", "4open.science", "@gmail",
 )  # fmt: skip
 
 
@@ -125,29 +126,33 @@ def test_2022_papers_do_not_tell_their_fate(of_2022):
         assert not opening.startswith("**"), f"{row['prompt_id']} begins with a name: {opening[:60]}"
 
 
-def test_shuffled_rows_give_the_same_bytes(made, tmp_path):
+def test_shuffled_rows_give_the_same_bytes(tmp_path):
     papers = [row.values for row in read_records(PAPERS)]
-    reviews = [row.values for row in read_records(REVIEWS)]
+    reviews = [row.values for row in read_records(REVIEWS) if row.values["year"] < 2019]
+
+    def tables(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        files = {"papers": papers, "reviews": reviews}
+        paths = {key: str(write_lines(folder / f"{key}.jsonl", rows)) for key, rows in files.items()}
+        return [path.read_bytes() for path in ingest(spec(**paths), folder).files]
+
+    before = tables("before")
     random.Random(0).shuffle(papers)
     random.Random(1).shuffle(reviews)
-    files = {
-        "papers": str(write_lines(tmp_path / PAPERS.name, papers)),
-        "reviews": str(write_lines(tmp_path / REVIEWS.name, reviews)),
-    }
-    shuffled = ingest(spec(**files), tmp_path)
-    assert [path.read_bytes() for path in shuffled.files] == [path.read_bytes() for path in made.files]
+    assert tables("after") == before
 
 
 def test_memory_stays_bounded(tmp_path):
     """All four years need well under half of the 1.5 GB that ingest to datasets may take."""
     code = (
-        "import json, resource, sys; sys.path[:0] = ['workflow_scripts', 'tests']; from pathlib import Path;"
-        "from corpus_fixtures import ingest; from winnow.core.config import OpenReviewCorpus;"
+        "import json, sys; sys.path.insert(0, 'workflow_scripts'); from pathlib import Path;"
+        "from winnow.core.config import OpenReviewCorpus;"
         "from winnow.corpus.adapters import open_source; from winnow.corpus.ingest import Tables, build_tables;"
-        f"spec = OpenReviewCorpus(adapter='openreview', papers={str(PAPERS)!r}, reviews={str(REVIEWS)!r});"
-        f"folder = Path({str(tmp_path)!r});"
+        f"spec = OpenReviewCorpus(adapter='openreview', min_prompt_chars=20, papers={str(PAPERS)!r},"
+        f" reviews={str(REVIEWS)!r}); folder = Path({str(tmp_path)!r});"
         "build_tables(open_source(spec, 'iclr'), spec, Tables(folder / 'p', folder / 'r', folder / 'x'));"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 700_000  # kilobytes

@@ -13,14 +13,14 @@ _SPACES_AT_END = re.compile(r"[^\S\n]+(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
 # A crawler of 2017 wrote apostrophes as asterisks. Only contractions and possessives of whole words are
 # restored, so that products (alpha*I, x*d) and emphasis (*soft*) stay.
-_APOSTROPHE = re.compile(r"(?<![\w*])([A-Za-z]{2,}|I)\*(?=(?:s|t|m|d|re|ve|ll)\b)", re.IGNORECASE)
+_APOSTROPHE = re.compile(r"(?<!\w)([A-Za-z]{2,}|I)\*(?=(?:s|t|m|d|re|ve|ll)\b)", re.IGNORECASE)
 
 # Matched against lower case, which is several times faster than ignoring case.
 _REBUTTAL_EDIT = re.compile(
-    r"""\b(?:after|post|following|based\ on|in\ light\ of|having\ read|thanks?\ for|read)\W+
+    r"""\b(?:after|based\ on|in\ light\ of|having\ read|thanks?\ for|read)\W+
             (?:\w+\W+){0,4}(?:rebuttal|author'?s?'?\ (?:response|feedback|reply)|revision)\b
         |\bpost[- ]rebuttal\b
-        |\b(?:i|have|am|i'm|will)\ (?:\w+\ ){0,3}
+        |\b(?:i|i've|have|i'm|am)\ (?:(?:have|am|now|thus|therefore|also|slightly|decided|going|to)\ ){0,4}
             (?:rais|increas|updat|chang|adjust|lower|decreas|upgrad|revis)(?:e|ed|ing)\ (?:my|the)
             \ (?:\w+\ ){0,2}(?:score|rating|evaluation|recommendation)
         |^[^\w\n]*(?:edit|update|updated|\[edit\]|\[update\])\b[^\w\n]*[:\]\-]""",

@@ -157,5 +157,5 @@ def _review_text(rng: random.Random, paper: _Paper, rating: int, thoroughness: f
     opening = rng.choice(phrases.OPENINGS[overall])
     if len(sentences) < 3:
         sentences.append(rng.choice(phrases.SHORT_REMARKS[overall]))
-    gap = rng.choice((" ", "\n\n", "\n- "))
-    return f"{opening}\n\n{gap.strip(chr(10))}{gap.join(sentences)}".replace("{{", "{").format(**words).strip()
+    bullet, gap = rng.choice((("", " "), ("", "\n\n"), ("- ", "\n- ")))
+    return f"{opening}\n\n{bullet}{gap.join(sentences)}".format(**words)

@@ -17,7 +17,7 @@ SHINGLE_WORDS = 3
 MIN_SHINGLES = 16
 
 # 16 bands of 4 hashes: texts with Jaccard 0.8 are proposed with probability 1 - (1 - 0.8^4)^16 = 0.9998.
-_BANDS, _ROWS = 16, 4
+BANDS, _ROWS = 16, 4
 # Within a larger bucket of proposals a text is compared with the first and the one before it only, so that
 # time stays linear; chains of likeness still join.
 _ALL_PAIRS_UP_TO = 24
@@ -34,7 +34,7 @@ def _odd(name: str, count: int) -> Hashes:
 
 
 _PLACES, _WEIGHTS = _odd("places in a shingle", SHINGLE_WORDS), _odd("rows of a band", _ROWS)
-_FACTORS, _OFFSETS = _odd("factors", _BANDS * _ROWS), _odd("offsets", _BANDS * _ROWS)
+_FACTORS, _OFFSETS = _odd("factors", BANDS * _ROWS), _odd("offsets", BANDS * _ROWS)
 
 
 def normalised(text: str) -> str:
@@ -71,7 +71,7 @@ def band_keys(hashes: Hashes) -> Hashes:
     Source: Broder 1997, with multiply-add hashing modulo 2^64 as the permutations.
     """
     smallest = (hashes[:, None] * _FACTORS + _OFFSETS).min(axis=0)
-    rows = smallest.reshape(_BANDS, _ROWS)
+    rows = smallest.reshape(BANDS, _ROWS)
     # One number per band: a sum with odd weights, so that equal rows give equal keys and others hardly ever do.
     keys: Hashes = (rows * _WEIGHTS).sum(axis=1, dtype=np.uint64)
     return keys
@@ -83,13 +83,13 @@ def proposals(keys: Hashes) -> Iterator[tuple[int, int]]:
     Args:
         keys: band keys of texts in a fixed order. Shape: [texts, bands].
     """
-    for band in range(keys.shape[1]):
+    for band in range(keys.shape[1] if len(keys) else 0):
         order = np.argsort(keys[:, band], kind="stable")
         column = keys[order, band]
-        edges = np.flatnonzero(np.diff(column) != 0) + 1
-        for bucket in np.split(order, edges) if len(column) else ():
-            if len(bucket) > 1:
-                yield from _pairs([int(index) for index in bucket])
+        starts = np.flatnonzero(np.append(True, column[1:] != column[:-1]))
+        ends = np.append(starts[1:], len(column))
+        for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+            yield from _pairs([int(index) for index in order[start:end]])
 
 
 def _pairs(bucket: list[int]) -> Iterator[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """Which rows of a table have similar texts, in time and memory that grow with the number of rows, not of pairs."""
 
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow.dataset as ds
 
 from winnow.core.log import Progress
-from winnow.corpus.duplicates import MIN_SHINGLES, Hashes, band_keys, jaccard, proposals, shingles
+from winnow.corpus.duplicates import BANDS, MIN_SHINGLES, band_keys, jaccard, proposals, shingles
 
 _PAIRS_AT_ONCE = 4_000  # proposals whose shingles are in memory together
 
@@ -33,7 +34,7 @@ class SimilarTexts:
         self._key = key
         self._columns = list(columns)
         self._ids: list[str] = []
-        self._keys: list[Hashes] = []
+        self._keys = array("Q")  # packed, or the objects would take more memory than the numbers
 
     def text(self, row: Row) -> str:
         """Return the text of a row that is compared."""
@@ -44,7 +45,7 @@ class SimilarTexts:
         found = shingles(self.text(row))
         if len(found) >= MIN_SHINGLES:
             self._ids.append(row[self._key])
-            self._keys.append(band_keys(found))
+            self._keys.frombytes(band_keys(found).tobytes())
 
     def pairs(self, threshold: float, is_open: Callable[[str, str], bool]) -> Iterator[tuple[str, str]]:
         """Yield the id pairs, smaller id first, whose Jaccard similarity is at least `threshold`.
@@ -55,7 +56,7 @@ class SimilarTexts:
             threshold: of the sets of word triples.
             is_open: whether a pair still matters; texts of other pairs are not read.
         """
-        keys = np.stack(self._keys) if self._keys else np.empty((0, 1), dtype=np.uint64)
+        keys = np.frombuffer(self._keys, dtype=np.uint64).reshape(-1, BANDS)
         proposed = sorted(set(proposals(keys)))
         progress = Progress("similar pairs checked", len(proposed))
         for start in range(0, len(proposed), _PAIRS_AT_ONCE):
@@ -70,5 +71,8 @@ class SimilarTexts:
         if not wanted:
             return
         chosen = ds.field(self._key).isin(sorted(wanted))
-        for batch in ds.dataset(self._table, format="parquet").to_batches([self._key, *self._columns], filter=chosen):
+        # One thread and no reading ahead: memory matters more here than speed.
+        table = ds.dataset(self._table, format="parquet")
+        columns = [self._key, *self._columns]
+        for batch in table.to_batches(columns, filter=chosen, use_threads=False, batch_readahead=0):
             yield from batch.to_pylist()

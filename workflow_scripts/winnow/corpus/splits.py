@@ -1,6 +1,6 @@
 """Which prompts are alike, and which split each group of them is in: by hash, before anything is scored."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -47,7 +47,8 @@ def group_prompts(prompts: Path, threshold: float) -> tuple[Groups, dict[str, in
     """
     groups, similar = Groups(), SimilarTexts(prompts, "prompt_id", _TEXTS)
     by_text: dict[bytes, str] = {}
-    by_title: dict[bytes, list[str]] = defaultdict(list)
+    by_title: dict[bytes, str] = {}
+    shared: dict[str, list[str]] = {}  # first prompt of a title that several share → the others
     joins = {"equal text": 0, "equal title": 0, "similar text": 0, "titles too common to be names": 0}
     progress = Progress("prompts compared")
     for row in read_rows(prompts, ["prompt_id", *_TEXTS]):
@@ -59,12 +60,14 @@ def group_prompts(prompts: Path, threshold: float) -> tuple[Groups, dict[str, in
             similar.add(row)
         joins["equal text"] += groups.join(twin, identity)
         if len(title) >= _TITLE_CHARS:
-            by_title[_digest(title)].append(identity)
-    for twins in by_title.values():
-        if len(twins) > _TITLE_PROMPTS:
+            first = by_title.setdefault(_digest(title), identity)
+            if first != identity:
+                shared.setdefault(first, []).append(identity)
+    for first, others in shared.items():
+        if len(others) >= _TITLE_PROMPTS:
             joins["titles too common to be names"] += 1
             continue
-        joins["equal title"] += sum(groups.join(twins[0], twin) for twin in twins[1:])
+        joins["equal title"] += sum(groups.join(first, other) for other in others)
     for one, other in similar.pairs(threshold, groups.are_apart):
         joins["similar text"] += groups.join(one, other)
     return groups, joins
