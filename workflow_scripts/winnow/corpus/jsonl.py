@@ -62,7 +62,7 @@ class JsonlSource:
             first, line = seen.setdefault(identity, (digest, row.line))
             if first != digest:
                 problem = f"says other things about prompt {identity!r} than row {line}"
-                fix = "let text, title, decision, ground truth, label and year agree, or tell prompts apart by prompt_id_key"
+                fix = "make text, title, decision, ground truth, label and year agree, or name prompts by prompt_id_key"
                 raise WinnowError(f"{self.path}, row {row.line}", problem, fix)
             if line == row.line:
                 yield self._prompt(identity, facts, Origin(str(self.path), line, self.path.name, content))
