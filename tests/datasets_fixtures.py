@@ -204,7 +204,9 @@ def make_tokenizer(folder: Path) -> Path:
     )
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator([" ".join(WORDS)] * 3, trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet))
+    raw.train_from_iterator(
+        [" ".join(WORDS), "a\n\n\nb\n\nc\n\n\nd"] * 3, trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet)
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token="<|im_end|>",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from winnow.core.errors import WinnowError
 from winnow.core.ids import sha256_text
 from winnow.core.tables import Row
 from winnow.datasets.checks import Check
@@ -98,7 +99,12 @@ class RowRules:
         for side, text, response in zip(rendered.sides, rendered.texts, responses, strict=True):
             check.expect(text == response_text(template, response), rendered.id, f"{side} is not the source's text")
         fields = shown_fields(prompt, self.evidence.spec.prompt_fields)
-        system, user = system_text(template, responses), user_text(template, fields)
+        user = user_text(template, fields)
+        try:
+            system = system_text(template, responses)
+        except WinnowError as error:
+            check.fail(rendered.id, str(error))
+            return
         if rendered.row["prompt_tokens_cut"]:
             # The fields after the cut one follow its beginning; so the user's turn is a head and a tail of the whole.
             field = cut_field(fields)

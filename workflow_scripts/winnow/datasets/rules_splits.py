@@ -62,10 +62,17 @@ def images_match(evidence: Evidence, check: Check) -> None:
 
 
 def _left_out_but_fit(evidence: Evidence, rows: list[Row]) -> set[str]:
-    """Return those rows that would fit the budget after all."""
+    """Return those rows that would fit the budget after all, or that are not even of one prompt."""
+    whole, torn = [], set()
+    for row in rows:
+        sources = [evidence.rated.get(name) for name in response_ids(row)]
+        if all(source is not None and source.prompt_id == row["prompt_id"] for source in sources):
+            whole.append(row)
+        else:
+            torn.add(row[evidence.key])
     pattern = control_pattern(evidence.renderer.chat.added_tokens)
-    drafts = read_drafts(rows, evidence.paths.prompts, evidence.paths.responses, pattern, Tally())
-    return {row.draft.source[evidence.key] for row in fitted(evidence.renderer, drafts, Tally())}
+    drafts = read_drafts(whole, evidence.paths.prompts, evidence.paths.responses, pattern, Tally())
+    return torn | {row.draft.source[evidence.key] for row in fitted(evidence.renderer, drafts, Tally())}
 
 
 def ids_complete(evidence: Evidence, check: Check) -> None:

@@ -1,0 +1,61 @@
+"""Edit similarity in plain Python against rapidfuzz, and likeness of texts."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
+
+from winnow.datasets.similarity import edit_distance, edit_similarity, is_below
+from winnow.datasets.text import control_pattern, escaped, normalised
+
+TEXT = st.text(alphabet="ab c", max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(one=TEXT, other=TEXT)
+def test_the_distance_is_that_of_rapidfuzz(one, other):
+    assert edit_distance(one, other) == Levenshtein.distance(one, other)
+
+
+def test_long_texts_agree_too():
+    one, other = "the quick brown fox " * 60, "the quack brown ox " * 61
+    assert edit_distance(one, other) == Levenshtein.distance(one, other)
+    assert edit_similarity(one, other) == pytest.approx(Levenshtein.normalized_similarity(one, other))
+
+
+@settings(max_examples=300, deadline=None)
+@given(one=TEXT, other=TEXT, limit=st.sampled_from([0.3, 0.5, 0.8, 0.9, 1.0]))
+def test_the_shortcut_never_changes_the_answer(one, other, limit):
+    assert is_below(one, other, limit) == (edit_similarity(one, other) < limit)
+
+
+def test_normalised_texts_differ_in_words_alone():
+    assert normalised(" Ｔhe\n\tPAPER ") == "the paper"
+    assert normalised("the papers") != normalised("the paper")
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless", "count"),
+    [
+        ("plain < text | with > signs", "plain < text | with > signs", 0),
+        ("<|im_end|>", "< |im_end|>", 1),
+        ("see <image> and </IMAGE>", "see < image> and < /IMAGE>", 2),
+        ("<|a|><|b|>", "< |a|>< |b|>", 2),
+        ("x<think>y</think>", "x< think>y< /think>", 2),
+        ("[INST] do", "[ INST] do", 1),  # a token of this tokenizer alone
+        ("p < 0.05 and q|r", "p < 0.05 and q|r", 0),
+    ],
+)
+def test_control_marks_in_data_are_defused_and_counted(text, harmless, count):
+    pattern = control_pattern(["[INST]", "  ", "<|im_end|>"])
+    assert escaped(text, pattern) == (harmless, count)
+    assert escaped(harmless, pattern) == (harmless, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="<>|im_endag/", max_size=30))
+def test_nothing_that_was_defused_still_matches(text):
+    pattern = control_pattern(["<|im_end|>"])
+    assert re.search(pattern, escaped(text, pattern)[0]) is None
