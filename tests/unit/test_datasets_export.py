@@ -187,7 +187,7 @@ ENTRY_FAULTS = {
     "tags without all names lose the others": (
         "sft",
         lambda entry: entry.update(tags={"role_tag": "from"}),
-        "of human",
+        "of system",
     ),
     "ranking makes an answer one turn too many": ("sft", lambda entry: entry.update(ranking=True), "parity"),
     "no ranking makes a pair lack its answer": ("dpo", lambda entry: entry.pop("ranking"), "parity"),
