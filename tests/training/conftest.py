@@ -65,8 +65,8 @@ class Study:
         train(request, BUILD[run.stage])
         return Finished(request)
 
-    def start(self, run: ResolvedRun, folder: Path) -> "subprocess.Popen[str]":
-        """Start the training script as the workflow does."""
+    def start(self, run: ResolvedRun, folder: Path, sent: int) -> "subprocess.Popen[str]":
+        """Start the training script as the workflow does, in a process that sends itself a signal (killed.py)."""
         request = self.request(run, folder)
         folder.mkdir(parents=True, exist_ok=True)
         arguments = [
@@ -77,7 +77,13 @@ class Study:
             *("--metrics", str(request.metrics), "--spec-out", str(request.spec_out), "--trackers", ""),
         ]
         return subprocess.Popen(
-            [sys.executable, str(request.script), *arguments],
+            [
+                sys.executable,
+                str(Path(__file__).with_name("killed.py")),
+                str(request.script),
+                str(int(sent)),
+                *arguments,
+            ],
             stderr=(folder / "log").open("w"),
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "2"},  # must not matter

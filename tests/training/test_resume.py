@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from winnow.training.metrics import repeatable
 Unbroken = Callable[[str], Finished]
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """Stands for a kill in the middle of a step."""
 
 
@@ -33,14 +32,14 @@ class CutAt(TrainerCallback):
 
     def _cut(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         if state.global_step == self.step:
-            raise PowerCut
+            raise PowerCutError
 
 
 def interrupted(study: Study, kind: str, folder: Path, step: int, event: str = "on_step_begin") -> None:
     """Train until `step` steps are done, then break off."""
     stage, recipe = KINDS[kind]
     request = study.request(fixtures.make_run(stage, **recipe), folder)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         train(request, lambda setting, callbacks, watch: BUILD[stage](setting, [*callbacks, CutAt(step, event)], watch))
     assert not request.manifest.exists()
 
@@ -84,33 +83,16 @@ def test_broken_off_twice(study: Study, unbroken: Unbroken, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
-def test_killed_process(
-    study: Study, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals
-) -> None:
-    """The real script, killed wherever it happens to be after its second step; the retry is the same command."""
+def test_killed_process(study: Study, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals) -> None:
+    """The real script, killed at a random moment after its second step; the retry is the same command."""
     stage, recipe = KINDS[kind]
-    run = fixtures.make_run(stage, **recipe)
-    process = study.start(run, tmp_path)
-    _wait_for_steps(process, tmp_path, 2)
-    process.send_signal(sent)
-    status = process.wait(timeout=60)
+    process = study.start(fixtures.make_run(stage, **recipe), tmp_path, sent)
+    status = process.wait(timeout=120)
     assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: STOPPED}[sent], (tmp_path / "log").read_text()
     assert not (tmp_path / "manifest.json").exists()
-    saved = checkpoints_in(identity_folder(tmp_path))
     if sent == signal.SIGTERM:
-        assert (saved[0] / MARKER).is_file()
+        assert (checkpoints_in(identity_folder(tmp_path))[0] / MARKER).is_file()
     assert_equal(resume(study, kind, tmp_path), unbroken(kind))
-
-
-def _wait_for_steps(process: Any, folder: Path, steps: int) -> None:
-    """Wait until the metrics have a line of this step, stopping the process in between so that it cannot run away."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        for file in (folder / "checkpoints").glob("*/metrics.jsonl"):
-            if f'"step":{steps},' in file.read_text():
-                return
-        time.sleep(0.002)
-    raise AssertionError((folder / "log").read_text())
 
 
 @pytest.mark.parametrize("damage", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors", MARKER])
@@ -160,7 +142,7 @@ def test_a_checkpoint_that_trainer_would_not_load_stops_the_run(
     renamed = {name.replace("model.layers", "old.layers"): tensor for name, tensor in weights.items()}
     save_file(renamed, checkpoint / "model.safetensors", metadata={"format": "pt"})
     checkpoints.mark_complete(checkpoint, 1)  # whole by its hashes, of no use by its names
-    with pytest.raises(WinnowError, match="do not fit its config.json"):
+    with pytest.raises(WinnowError, match=r"do not fit its config\.json"):
         resume(study, "sft", tmp_path)
 
 
@@ -196,7 +178,7 @@ def test_another_number_of_processes_is_refused(study: Study, tmp_path: Path) ->
 
 
 def test_other_settings_start_afresh(study: Study, tmp_path: Path, unbroken: Unbroken) -> None:
-    """A changed recipe, seed or parent is another identity: nothing stale is resumed, the old model stays till the end."""
+    """A changed recipe is another identity: nothing stale is resumed, and the old model gives way."""
     first = resume(study, "sft", tmp_path)
     before = first.weights()
     run = fixtures.make_run("sft", learning_rate=2.0e-3)

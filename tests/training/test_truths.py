@@ -126,9 +126,7 @@ def test_rows_that_trl_would_cut_are_caught(
         build(study, stage, tmp_path)
 
 
-def test_rows_that_trl_would_drop_are_caught(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_trl_would_drop_are_caught(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DPO drops rows whose prompt alone fills max_length."""
     real = setting.trainer_config
 
@@ -158,9 +156,7 @@ def test_wrong_reference_is_caught_by_its_weights(
         study.train(fixtures.make_run("dpo"), tmp_path)
 
 
-def test_wrong_reference_is_caught_by_its_loss(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_reference_is_caught_by_its_loss(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same fault, were the weights not compared."""
     base = weights_of(study.model, None)
     monkeypatch.setattr(Setting, "load_again", lambda _: load_model(base, dtype="float32", attention=None))
@@ -174,7 +170,7 @@ def test_policy_and_reference_may_not_both_be_the_wrong_model(study: Study) -> N
     """A first loss of ln 2 does not show this one."""
     base = [load_model(weights_of(study.model, None), dtype="float32", attention=None) for _ in range(2)]
     check_reference(base[0], base[1], study.model)
-    with pytest.raises(WinnowError, match="are not what .*model.safetensors holds"):
+    with pytest.raises(WinnowError, match=r"are not what .*model\.safetensors holds"):
         check_reference(base[0], base[1], study.parent)
 
 

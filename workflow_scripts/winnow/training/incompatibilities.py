@@ -68,7 +68,7 @@ TABLE: tuple[Incompatibility, ...] = (
         _SFT,
         lambda facts: facts.images and bool(facts.get("packing") or facts.get("padding_free")),
         "images cannot be packed: set packing and padding_free to false",
-        "trl/trainer/sft_trainer.py:783",
+        "trl/trainer/sft_trainer.py:779",
     ),
     Incompatibility(
         "packing",
@@ -89,14 +89,14 @@ TABLE: tuple[Incompatibility, ...] = (
         _BOTH,
         lambda facts: bool(facts.get("use_peft")) and "lm_head" in (facts.get("lora_target_modules") or ()),
         "an adapter on lm_head would never be trained: remove it from lora_target_modules",
-        "trl/trainer/sft_trainer.py:1066, trl/trainer/dpo_trainer.py:837",
+        "trl/trainer/sft_trainer.py:1066, trl/trainer/dpo_trainer.py:835",
     ),
     Incompatibility(
         "adapter_dropout_switched_off",
         _DPO,
         lambda facts: bool(facts.get("use_peft") and facts.get("disable_dropout")) and facts.get("lora_dropout") > 0,
         "lora_dropout has no effect while disable_dropout is on, as DPO has it: set one to 0 or the other to false",
-        "trl/trainer/dpo_trainer.py:926",
+        "trl/trainer/dpo_trainer.py:932",
     ),
     Incompatibility(
         "moving_reference",

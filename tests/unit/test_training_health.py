@@ -1,0 +1,95 @@
+"""Alarms and stops, on rows written by hand (DOMAIN 3)."""
+
+import math
+from typing import Any
+
+import pytest
+
+from winnow.core.errors import WinnowError
+from winnow.training.health import alarms, check_first_step, check_kl, check_numbers, expected_first_loss
+
+
+def measured(step: int, **values: float) -> dict[str, Any]:
+    row = {"delta_logp_chosen_per_token": 0.0, "displacement_rate": 0.0, "logp_chosen_per_token": -1.0}
+    return {"step": step, "kind": "eval"} | row | values
+
+
+def test_a_healthy_run_raises_nothing() -> None:
+    edge = measured(
+        5, delta_logp_chosen_per_token=-0.1, displacement_rate=0.8, logp_chosen_per_token=-9.0
+    )  # thresholds themselves are allowed; likelihood counts at the start only
+    assert alarms([measured(0, logp_chosen_per_token=-2.5), edge]) == []
+
+
+def test_alarms_name_their_first_step() -> None:
+    rows = [
+        measured(0, logp_chosen_per_token=-2.6),
+        measured(5, displacement_rate=0.81),
+        {"step": 7, "kind": "train", "displacement_rate": 1.0},
+        measured(10, displacement_rate=0.9, delta_logp_chosen_per_token=-0.11),
+    ]
+    assert [(alarm["name"], alarm["step"], alarm["value"]) for alarm in alarms(rows)] == [
+        ("far_off_policy", 0, -2.6),
+        ("displacement", 5, 0.81),
+        ("chosen_less_likely", 10, -0.11),
+    ]
+
+
+def kl(*values: float) -> list[dict[str, Any]]:
+    return [{"step": step, "kind": "eval", "kl_tok": value} for step, value in enumerate(values)]
+
+
+def test_a_real_kl_passes() -> None:
+    check_kl(kl(0.0, 0.1, 0.1))
+    check_kl([])
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.0, 0.0), (0.2, 0.3), (1e-15, 0.0)])
+def test_a_kl_that_cannot_be_real_fails(values: tuple[float, ...]) -> None:
+    """DOMAIN 9, C11: a public project logged a constant 0.0."""
+    with pytest.raises(WinnowError, match="kl_tok"):
+        check_kl(kl(*values))
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_told_with_what_went_before(loss: float) -> None:
+    before = [{"step": step, "loss": 2.0, "grad_norm": 10.0**step} for step in (1, 2, 3, 4)]
+    said = r"step 5: loss is .* \(before: step 2: .*step 4: loss 2, gradient 1e\+04"
+    with pytest.raises(WinnowError, match=said):
+        check_numbers({"step": 5, "loss": loss, "learning_rate": 0.1}, before)
+    check_numbers({"step": 5, "loss": 2.0, "grad_norm": 1.0}, before)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "loss"),
+    [
+        ({}, math.log(2)),
+        ({"loss_type": ["ipo"], "beta": 0.1}, 25.0),
+        ({"loss_type": ["hinge"]}, 1.0),
+        ({"loss_type": ["sigmoid", "apo_zero"], "loss_weights": [0.5, 2.0]}, 0.5 * math.log(2) + 2.0),
+        ({"loss_type": ["sigmoid", "sft"]}, None),  # depends on the data
+        ({"use_weighting": True}, None),
+    ],
+)
+def test_expected_first_loss(recipe: dict[str, Any], loss: float | None) -> None:
+    assert expected_first_loss(recipe) == (None if loss is None else pytest.approx(loss))
+
+
+@pytest.mark.parametrize(
+    ("loss", "margin", "fine"),
+    [
+        (0.693147, 0.0, True),
+        (0.6939, 0.0, True),  # within 1e-3
+        (0.6945, 0.0, False),
+        (0.60, 0.2, False),
+        (0.693147, 0.01, False),  # the loss alone would pass
+        (math.nan, math.nan, False),
+    ],
+)
+def test_first_step(loss: float, margin: float, fine: bool) -> None:
+    row = {"step": 1, "loss": loss, "rewards/margins": margin}
+    if fine:
+        check_first_step(row, {})
+    else:
+        with pytest.raises(WinnowError, match="the reference is not the model that is trained"):
+            check_first_step(row, {})

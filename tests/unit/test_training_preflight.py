@@ -1,0 +1,104 @@
+"""Preflight: everything that is wrong is told at once, before a trainer starts."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training import fixtures
+from winnow.core.config import Model, TinyModel
+from winnow.core.files import write_json
+from winnow.core.tables import RENDERED_SFT, write_table
+from winnow.training.arguments import read_trackers
+from winnow.training.base_models import prepare_model
+from winnow.training.preflight import preflight
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("preflight")
+    tiny = TinyModel(vocab_size=400, hidden_size=16, layers=1, heads=2, kv_heads=1, max_position_embeddings=256)
+    prepare_model(Model(tiny=tiny), fixtures.write_texts(root / "corpus"), root / "model")
+    for stage in ("sft", "dpo"):
+        fixtures.write_rows(root / stage, stage)
+    write_json(root / "validation.json", {"ok": True})
+    return root
+
+
+def report(root: Path, stage: str = "sft", change: dict[str, Any] | None = None, **recipe: Any) -> dict[str, Any]:
+    return preflight(
+        fixtures.make_run(stage, **recipe).model_copy(update=change or {}),
+        model=root / "model",
+        train=root / stage / "train.parquet",
+        val=root / stage / "val.parquet",
+        validation=root / "validation.json",
+    )
+
+
+def test_a_sound_run_passes(shared: Path) -> None:
+    found = report(shared)
+    assert found["ok"]
+    assert found["problems"] == []
+    assert found["rows"] == {"train": 14, "val": 5}
+    assert found["steps"] == {
+        "accumulation": 2,
+        "steps_per_epoch": 4,
+        "total_steps": 6,
+        "eval_steps": 3,
+        "save_steps": 2,
+    }
+    assert found["reference"] is None
+
+
+def test_dpo_names_its_reference(shared: Path) -> None:
+    assert report(shared, "dpo")["reference"] == "base model text"
+    assert report(shared, "dpo", {"parent": "sft_clean"})["reference"] == "run sft_clean"
+
+
+def test_all_mistakes_are_told_at_once(shared: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(shared, tmp_path / "broken"))
+    (root / "model" / "model.safetensors").unlink()
+    write_table(root / "sft" / "val.parquet", [], RENDERED_SFT, ["response_id"])
+    write_json(root / "validation.json", {"ok": False})
+    found = report(root, learning_rat=1.0, max_length=5)
+    assert not found["ok"]
+    for part in (
+        "learning_rat: is no field",
+        "max_length: Winnow sets it",
+        "holds no *.safetensors",
+        "val.parquet: has no rows",
+        "did not pass its validation",
+    ):
+        assert sum(part in problem for problem in found["problems"]) == 1, part
+
+
+@pytest.mark.parametrize("content", [{}, {"ok": "yes"}, [], {"ok": None}])
+def test_a_validation_that_does_not_say_ok_is_no_validation(shared: Path, tmp_path: Path, content: Any) -> None:
+    root = Path(shutil.copytree(shared, tmp_path / "other"))
+    write_json(root / "validation.json", content)
+    assert "did not pass its validation" in report(root)["problems"][0]
+
+
+def test_batch_must_divide(shared: Path) -> None:
+    assert "6 is not a multiple of 1 processes x 4" in report(
+        shared, effective_batch_size=6, per_device_train_batch_size=4
+    )["problems"][0]  # fmt: skip
+
+
+def test_rows_longer_than_the_model(shared: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(shared, tmp_path / "long"))
+    row = dict.fromkeys(RENDERED_SFT.names) | {"response_id": "r", "prompt_tokens": 200, "completion_tokens": 57}
+    write_table(root / "sft" / "train.parquet", [row], RENDERED_SFT, ["response_id"])
+    assert "has a row of 257 tokens, the model takes 256" in report(root)["problems"][0]
+
+
+def test_values_that_trl_refuses(shared: Path) -> None:
+    assert "TRL refuses it" in report(shared, lr_scheduler_type="triangle")["problems"][0]
+
+
+def test_trackers() -> None:
+    assert read_trackers("") == ()
+    assert read_trackers("tensorboard") == ("tensorboard",)
+    with pytest.raises(Exception, match="'mlflow' is unknown"):
+        read_trackers("tensorboard,mlflow")

@@ -1,0 +1,153 @@
+"""Recipes against the installed classes, and the table of what does not go together."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+import yaml
+
+from training import fixtures
+from winnow.core.config import ResolvedRun
+from winnow.core.entry import pins
+from winnow.core.errors import WinnowError
+from winnow.training import incompatibilities
+from winnow.training.incompatibilities import TABLE, Facts, incompatible
+from winnow.training.preflight import _defaults
+from winnow.training.recipes import (
+    MANAGED,
+    adapter_config,
+    config_class,
+    read_recipe,
+    recipe_problems,
+    run_schedule,
+    trainer_config,
+)
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+
+def committed(file: Path) -> ResolvedRun:
+    run = fixtures.make_run(file.name[:3])
+    return run.model_copy(update={"recipe": yaml.safe_load(file.read_text()), "gpu": 0 if "tiny" in file.name else 1})
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=[file.stem for file in RECIPES])
+def test_committed_recipes_are_right(file: Path) -> None:
+    run = committed(file)
+    assert recipe_problems(run) == []
+    assert incompatible(run, _defaults(run.stage)) == []
+    recipe = read_recipe(run)
+    config = trainer_config(run, recipe, run_schedule(recipe, 842, 1), Path("unused"), cpu=True)
+    assert (adapter_config(recipe) is not None) == ("lora" in file.name)
+    for key, value in recipe.trainer.items():
+        if key not in ("eval_steps", "save_steps", "save_total_limit"):
+            assert getattr(config, key) == value, key
+
+
+def test_published_settings() -> None:
+    """DESIGN 5: SFT lr 1e-5, 3 epochs; DPO lr 5e-6, 2 epochs, beta 0.1, sigmoid; effective batch 16, cosine, bf16."""
+    found = {file.stem: committed(file).recipe for file in RECIPES}
+    sft, dpo = found["sft_full"], found["dpo_full"]
+    assert (sft["learning_rate"], sft["num_train_epochs"]) == (1e-5, 3)
+    assert (dpo["learning_rate"], dpo["num_train_epochs"], dpo["beta"], dpo["loss_type"]) == (5e-6, 2, 0.1, ["sigmoid"])
+    for recipe in (sft, dpo):
+        assert recipe["effective_batch_size"] == 16
+        assert (recipe["optim"], recipe["lr_scheduler_type"], recipe["bf16"]) == ("adamw_torch", "cosine", True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "message"),
+    [
+        (
+            "sft",
+            {"warmup_step": 3},
+            "warmup_step: is no field of SFTConfig or ModelConfig; did you mean 'warmup_steps'",
+        ),
+        ("sft", {"beta": 0.1}, "recipe key beta: is no field of SFTConfig"),
+        ("dpo", {"max_prompt_length": 5}, "recipe key max_prompt_length: is no field of DPOConfig"),
+        ("sft", {"learning_rate": "1e-5"}, "write 1.0e-5 for a number"),  # what YAML makes of 1e-5
+        ("sft", {"num_train_epochs": True}, "True is not float"),
+        ("dpo", {"loss_type": "sigmoid"}, "'sigmoid' is not list"),
+        ("sft", {"max_length": 1024}, "recipe key max_length: Winnow sets it (rows fit by rendering"),
+        ("sft", {"output_dir": "x"}, "recipe key output_dir: Winnow sets it"),
+        ("sft", {"seed": 4}, "recipe key seed: Winnow sets it (it is a key of the run)"),
+        ("sft", {"report_to": "wandb"}, "recipe key report_to: Winnow sets it (trackers are named in config.yaml)"),
+        ("sft", {"gradient_accumulation_steps": 2}, "Winnow sets it (it follows from effective_batch_size)"),
+        ("sft", {"trust_remote_code": True}, "code from a model's folder is never run"),
+    ],
+)
+def test_wrong_keys(stage: str, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(WinnowError, match=re.escape(message)):
+        read_recipe(fixtures.make_run(stage, **change))
+
+
+def test_absent_keys() -> None:
+    run = fixtures.make_run("sft")
+    without = {key: value for key, value in run.recipe.items() if key != "learning_rate"}
+    assert recipe_problems(run.model_copy(update={"recipe": without})) == [
+        "recipe key learning_rate: is required and absent"
+    ]
+
+
+def test_values_that_trl_refuses() -> None:
+    recipe = read_recipe(fixtures.make_run("sft", optim="adamw_nonsense"))
+    run = fixtures.make_run("sft")
+    with pytest.raises(WinnowError, match=r"TRL refuses it: .*adamw_nonsense"):
+        trainer_config(run, recipe, run_schedule(recipe, 10, 1), Path("unused"), cpu=True)
+
+
+def test_managed_keys_exist() -> None:
+    """A key that TRL has dropped or renamed must leave the list too."""
+    fields = {*trl.ModelConfig.__dataclass_fields__, *trl.SFTConfig.__dataclass_fields__}
+    assert MANAGED.keys() <= fields | set(trl.DPOConfig.__dataclass_fields__)
+
+
+PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    # row of the table → stage, change of the recipe, change of the run
+    "images_precomputed_reference": ("dpo", {"precompute_ref_log_probs": True}, {"modality": "vision"}),
+    "images_packed": ("sft", {"packing": True}, {"modality": "clean_images"}),
+    "packing": ("sft", {"packing": True}, {}),
+    "padding_free_preferences": ("dpo", {"padding_free": True}, {}),
+    "adapter_on_head": ("sft", {"use_peft": True, "lora_target_modules": ["q_proj", "lm_head"]}, {}),
+    "adapter_dropout_switched_off": ("dpo", {"use_peft": True, "lora_dropout": 0.1}, {}),
+    "moving_reference": ("dpo", {"sync_ref_model": True}, {}),
+    "smoothing_missing": ("dpo", {"loss_type": ["exo_pair"]}, {}),
+    "smoothing_too_large": ("dpo", {"loss_type": ["robust"], "label_smoothing": 0.5}, {}),
+    "weighted_sorted_losses": ("dpo", {"loss_type": ["aot"], "use_weighting": True}, {}),
+    "divergence_of_loss": ("dpo", {"loss_type": ["apo_zero"], "f_divergence_type": "js_divergence"}, {}),
+    "half_precision_weights": ("sft", {"dtype": "bfloat16"}, {}),
+    "flash_attention_on_cpu": ("sft", {"attn_implementation": "flash_attention_2"}, {}),
+    "several_gpus": ("sft", {}, {"gpu": 8}),
+    "images": ("sft", {}, {"modality": "vision"}),
+}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row.name for row in TABLE])
+def test_every_row_of_the_table_catches_its_fault(row: incompatibilities.Incompatibility) -> None:
+    stage, recipe, change = PLANTED[row.name]
+    faulty = fixtures.make_run(stage, **recipe).model_copy(update=change)
+    sound = fixtures.make_run(stage)
+    assert recipe_problems(faulty) == []
+    assert stage in row.stages
+    assert row.applies(Facts(faulty, _defaults(stage)))
+    assert not row.applies(Facts(sound, _defaults(stage)))
+    assert any(row.message in problem for problem in incompatible(faulty, _defaults(stage)))
+
+
+def test_table_is_of_the_pinned_trl() -> None:
+    """At an upgrade the rows and their lines must be read again."""
+    assert incompatibilities.TRL == pins("train")["trl"] == trl.__version__
+
+
+def test_source_lines_are_where_the_table_says() -> None:
+    root = Path(trl.__file__).parents[1]
+    for row in TABLE:
+        for name, line in re.findall(r"(trl/[\w/]+\.py):(\d+)", row.source):
+            there = (root / name).read_text().splitlines()[int(line) - 1]
+            assert re.search(r"^\s+(if|raise)\b|^class ", there), (row.name, there)
+
+
+def test_stages_have_their_class() -> None:
+    assert (config_class("sft"), config_class("dpo")) == (trl.SFTConfig, trl.DPOConfig)
