@@ -186,6 +186,7 @@ def test_a_run_with_other_settings_and_a_failed_gate_are_said(monkeypatch, tmp_p
     root = tmp_path / "demo"
     study = json.loads(json.dumps(make_results(root).model_dump(mode="json")))
     study["runs"]["dpo_clean-beta0.1"]["recipe"]["beta"] = 0.3
+    study["runs"]["sft_clean"]["threads"] = 7  # changes no result
     (root / "scores" / "judge_report.json").write_text(json.dumps(judge_report(null_rate=0.5)))
     validation = {"rules": [{"id": "C2", "name": "one split", "status": "fail", "checked": 9, "failures": 1}]}
     (root / "datasets/dpo/clean/validation.json").write_text(json.dumps(validation))

@@ -23,9 +23,10 @@ def differs_from_plan(results: Results, run: ResolvedRun) -> list[str]:
     saved = results.json(f"runs/{run.name}/spec.json")
     if not isinstance(saved, dict):
         return []
-    planned = run.model_dump(mode="json")
-    known = {key: saved[key] for key in planned if key in saved}
-    return changed_keys({key: planned[key] for key in known}, known)
+    # Where and how long a run may run changes no result, and trainers are not told.
+    scheduling = {"threads", "mem_mb", "runtime"}
+    planned = run.model_dump(mode="json", exclude=scheduling)
+    return changed_keys(planned, {key: value for key, value in saved.items() if key not in scheduling})
 
 
 def alarms(results: Results, study: ResolvedStudy) -> list[dict[str, Any]]:
