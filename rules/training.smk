@@ -84,13 +84,13 @@ rule train_sft:
         model=run_base,
         parent=parent_argument,
         checkpoints="checkpoints/{study}/{run}",
-        trackers=lambda wildcards, resources: ",".join(SITE.trackers),
+        trackers=lambda wildcards, resources: f"--trackers {','.join(SITE.trackers)}" if SITE.trackers else "",
     message:
         "Training {wildcards.run} of {wildcards.study} (SFT) on {resources.gpu} GPUs"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
         " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
-        " --trackers {params.trackers:q} --spec-out {output.spec:q} --metrics {output.metrics:q}"
+        " {params.trackers} --spec-out {output.spec:q} --metrics {output.metrics:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
 

@@ -63,7 +63,7 @@ def test_touched_files_rerun_nothing(demo):
         ("studies/demo.yaml", "# Synthetic papers", "# Made-up papers"),
         ("config.yaml", "trackers: []", "trackers: [tensorboard]"),
         ("config.yaml", "data: null", "data: python3"),
-        ("studies/demo.yaml", "recipe: recipes/sft_tiny.yaml, threads: 2", "recipe: recipes/sft_tiny.yaml, threads: 1"),
+        ("studies/demo.yaml", "recipe: recipes/sft_tiny.yaml, threads: 1", "recipe: recipes/sft_tiny.yaml, threads: 2"),
         ("envs/train.yaml", "channels: [conda-forge]", "channels: [conda-forge]  # a comment"),
     ],
     ids=["comment", "trackers", "interpreter", "threads", "environment comment"],
