@@ -61,12 +61,17 @@ def steps(results: Results, study: ResolvedStudy) -> list[Step]:
                         what=what,
                         read=count["read"],
                         kept=count["kept"],
-                        dropped=count.get("dropped") or {},
-                        notes=count.get("notes") or {},
+                        dropped=_counted(count.get("dropped")),
+                        notes=_counted(count.get("notes")),
                         source=name,
                     )
                 )
     return found
+
+
+def _counted(reasons: dict[str, int] | None) -> dict[str, int]:
+    """Return the reasons that applied to any row."""
+    return {reason: rows for reason, rows in (reasons or {}).items() if rows}
 
 
 def summary(results: Results, study: ResolvedStudy, scored: int) -> list[Count]:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+# JSON files have their keys in the order of the alphabet; what a row is about should come first.
+_FIRST = ("name", "item", "corpus", "year", "quartile", "n", "value", "threshold", "passed")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -36,6 +39,7 @@ def _flat(row: dict[str, Any], place: str = "") -> dict[str, Any]:
 def _of_rows(title: str, label: str | None, rows: list[tuple[str | None, dict[str, Any]]]) -> Table:
     flat = [(name, _flat(row)) for name, row in rows]
     columns = list(dict.fromkeys(column for _, row in flat for column in row))
+    columns.sort(key=lambda column: _FIRST.index(column) if column in _FIRST else len(_FIRST))
     head = () if label is None else (label,)
     cells = tuple((*(() if label is None else (name,)), *(row.get(column) for column in columns)) for name, row in flat)
     return Table(title, (*head, *columns), cells)

@@ -26,7 +26,7 @@ TEMPLATES = Path(__file__).parents[3] / "resources" / "report"
 JUDGE_REPORT, COMPARISON = "scores/judge_report.json", "comparison/comparison.json"
 
 # Parts of the judge report that have a place of their own, or are counted from the score rows themselves.
-_SHOWN_ELSEWHERE = {"items", "checkmark_counts", "parse_statuses", "injection_flags", "human_agreement"}
+_SHOWN_ELSEWHERE = {"rows", "items", "checkmark_counts", "parse_statuses", "injection_flags", "human_agreement"}
 
 
 def environment() -> Environment:
@@ -41,6 +41,16 @@ def environment() -> Environment:
     made.filters.update(FILTERS)
     made.tests["clear"] = excludes_zero
     return made
+
+
+def in_order(study: ResolvedStudy) -> ResolvedStudy:
+    """Return the study with SFT before DPO: a spec that travelled as JSON is in the order of the alphabet."""
+
+    def order(item: tuple[str, Any]) -> tuple[bool, str]:
+        return item[1].stage != "sft", item[0]
+
+    runs, datasets = sorted(study.runs.items(), key=order), sorted(study.datasets.items(), key=order)
+    return study.model_copy(update={"runs": dict(runs), "datasets": dict(datasets)})
 
 
 def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[str, Any]:
@@ -92,4 +102,4 @@ def render(results: Results, study: ResolvedStudy, benchmarks: Path) -> str:
     """Return the report as HTML."""
     made = environment()
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
-    return made.get_template("report.html.j2").render(style=style, **content(results, study, benchmarks))
+    return made.get_template("report.html.j2").render(style=style, **content(results, in_order(study), benchmarks))
