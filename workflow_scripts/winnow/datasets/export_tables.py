@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from winnow.core.config import Modality, Model, Name, Positive, ResolvedRun, Settings, Stage
 from winnow.core.errors import WinnowError
@@ -13,12 +14,12 @@ from winnow.core.tables import Row, read_rows
 
 
 class ExportSpec(Settings):
-    """What export_dataset.py is told."""
+    """What export_dataset.py is told; verl's files depend on the tables alone, so it needs nothing of it but study."""
 
     study: Name
-    models: dict[Name, Model]
-    runs: tuple[ResolvedRun, ...]
-    context: dict[Modality, Positive]
+    models: dict[Name, Model] = Field(default_factory=dict)
+    runs: tuple[ResolvedRun, ...] = ()
+    context: dict[Modality, Positive] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RenderedTable:
     split: str
     stage: Stage
     path: Path
-    context: int
+    context: int | None
 
     @property
     def folder(self) -> str:
@@ -42,6 +43,15 @@ class RenderedTable:
         """The column that names a row."""
         return "response_id" if self.stage == "sft" else "pair_id"
 
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The columns that hold what the assistant says."""
+        return ("completion",) if self.stage == "sft" else ("chosen", "rejected")
+
+    def tokens(self, row: Row) -> int:
+        """Return the tokens of a row's prompt and its longest answer."""
+        return int(row["prompt_tokens"]) + max(int(row[f"{side}_tokens"]) for side in self.sides)
+
     def rows(self) -> Iterator[Row]:
         """Yield the rows in the order of their ids."""
         return read_rows(self.path)
@@ -51,7 +61,7 @@ def tables_of(paths: Mapping[str, Path], spec: ExportSpec) -> list[RenderedTable
     """Return the tables that DATASET/MODALITY/SPLIT names stand for, in the order of the names.
 
     Raises:
-        WinnowError: if a name has another form, or its modality no context.
+        WinnowError: if a name has another form.
     """
     tables = []
     for name, path in sorted(paths.items()):
@@ -61,11 +71,9 @@ def tables_of(paths: Mapping[str, Path], spec: ExportSpec) -> list[RenderedTable
                 f"--datasets {name}", "is not DATASET/MODALITY/SPLIT", "write for example sft/clean/train=FILE"
             )
         modality = cast(Modality, parts[1])
-        if modality not in spec.context:
-            raise WinnowError("--spec, key context", f"lacks modality {modality}", "give the context of every modality")
         columns = pq.read_schema(path).names
         stage: Stage = "sft" if "completion" in columns else "dpo"
-        tables.append(RenderedTable(parts[0], modality, parts[2], stage, path, spec.context[modality]))
+        tables.append(RenderedTable(parts[0], modality, parts[2], stage, path, spec.context.get(modality)))
     return tables
 
 

@@ -44,12 +44,16 @@ def verl_row(row: Row, table: RenderedTable) -> Row:
 
 
 def options(table: RenderedTable) -> dict[str, object]:
-    """Return the options with which verl reads a table: its defaults ask for other columns and 1,024 tokens."""
+    """Return the options with which verl reads a table: its defaults ask for other columns and 1,024 tokens.
+
+    `truncation: error` stops it at one row that is too long, which is better than a cut answer.
+    """
+    longest = max(map(table.tokens, table.rows()), default=0)
     return {
         "data.prompt_key": "prompt",
         "data.response_key": "response",
         "data.messages_key": "messages",
-        "data.max_length": table.context + DEFAULT_SYSTEM_TOKENS,
+        "data.max_length": longest + DEFAULT_SYSTEM_TOKENS,
         "data.truncation": "error",
     }
 

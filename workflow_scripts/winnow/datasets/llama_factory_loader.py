@@ -200,17 +200,17 @@ def check_table(out: Path, table: RenderedTable) -> int:
         WinnowError: at the first difference.
     """
     name, count = name_of(table.dataset, table.modality, table.split), 0
-    sides = ("completion",) if table.stage == "sft" else ("chosen", "rejected")
+    if table.context is None:
+        raise WinnowError("--spec, key context", f"lacks {table.modality}", "give the context of every modality")
     loaded = load(out, name)
     for row in table.rows():
         found, count = next(loaded, None), count + 1
         system = [message["content"] for message in row["prompt"] if message["role"] == "system"]
         turns = tuple(("human", message["content"]) for message in row["prompt"] if message["role"] == "user")
-        wanted = LoadedRow(row[table.key], "".join(system), turns, tuple(answer_of(row, side) for side in sides))
+        wanted = LoadedRow(row[table.key], "".join(system), turns, tuple(answer_of(row, side) for side in table.sides))
         if found != wanted:
             raise _refuse(f"{name}, {table.key} {row[table.key]}", "differs from the row that TRL reads")
-        tokens = row["prompt_tokens"] + max(row[f"{side}_tokens"] for side in sides)
-        if tokens > table.context:
+        if (tokens := table.tokens(row)) > table.context:
             raise _refuse(f"{name}, {row[table.key]}", f"has {tokens} tokens, cutoff_len {table.context} would cut it")
     if next(loaded, None) is not None:
         raise _refuse(name, f"has more than the {count} rows that TRL reads")
