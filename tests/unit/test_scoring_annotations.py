@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from winnow.core.errors import WinnowError
 from winnow.scoring.annotations import Annotations, classify, read_annotations, read_tags
 from winnow.scoring.people import People, in_words
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "judging.md"
 FILE = REAL_DATA / "review_annotations" / "peer_review_analyze_2018.jsonl.gz"
 
 
@@ -183,6 +186,8 @@ def test_the_lexical_judge_against_people(tmp_path):
     assert people["judged_and_annotated"] == 710
     assert round(items["judges_novelty"]["kappa"], 2) == 0.63
     assert round(items["judges_clarity"]["kappa"], 2) == 0.48
+    shown = re.findall(r"^\| (\w+) \| [A-Z]{3} (?:\|[^|]*){4}\| ([\d.-]+) \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert {name: float(kappa) for name, kappa in shown} == {n: round(item["kappa"], 2) for n, item in items.items()}
     # Everybody examines soundness, by the marks; there is nothing for kappa to hold on to, and it shows.
     assert items["examines_soundness"]["people_marked"] > 0.95
     assert items["examines_soundness"]["kappa"] < 0.1

@@ -1,6 +1,7 @@
 """The two scripts as rules call them: kills, second writers, shards, gates, and equal bytes."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,10 @@ import time
 import pytest
 
 from scoring_fixtures import SCRIPTS, checklist_file, prompts_table, responses_table, script, spec, texts
+from winnow.core.locks import held
+from winnow.scoring.cache import judge_key
+from winnow.scoring.checklist import load_checklist
+from winnow.scoring.lexical import Lexical
 
 COUNT = 3_000
 
@@ -103,13 +108,25 @@ def test_killed_again_and_again_and_resumed_the_bytes_are_the_same(corpus, whole
     assert not list(tmp_path.rglob("*.lock"))
 
 
-def test_a_second_writer_waits_and_takes_over(corpus, whole, tmp_path):
+def test_two_writers_at_once_judge_each_text_once(corpus, whole, tmp_path):
     writers = [start(corpus, tmp_path) for _ in range(2)]
-    said = [process.communicate()[1] for process, _ in writers]
+    for process, _ in writers:
+        process.communicate()
     assert [process.returncode for process, _ in writers] == [0, 0]
-    assert any("waiting for another writer" in text and "3,000 judged before" in text for text in said)
     assert writers[0][1].read_bytes() == (whole / "corpus" / "0-of-1.jsonl").read_bytes()
     assert len([row for file in tmp_path.rglob("cache/*/*.jsonl") for row in rows(file)]) == COUNT
+
+
+def test_a_second_writer_waits_and_takes_over(corpus, whole, tmp_path):
+    folder = tmp_path / "cache" / judge_key(Lexical().identity, load_checklist(corpus / "checklist.yaml"))
+    with held(folder / "corpus-0-of-1.jsonl.lock"):
+        process, out = start(corpus, tmp_path)
+        assert "waiting for another writer" in process.stderr.readline()
+        # The first writer, which this test plays, ends its work.
+        (made,) = whole.rglob("cache/*/*.jsonl")
+        shutil.copy(made, folder / "corpus-0-of-1.jsonl")
+    assert " 0 judged now" in process.communicate()[1]
+    assert out.read_bytes() == (whole / "corpus" / "0-of-1.jsonl").read_bytes()
 
 
 def test_three_shards_give_the_bytes_of_one(corpus, whole, tmp_path):
