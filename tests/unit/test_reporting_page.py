@@ -135,6 +135,7 @@ def test_every_number_of_the_comparison_is_on_the_page(root, page):
         assert f"{100 * pairs['accuracy']:.1f} %" in text
         if row["to_parent"]:
             assert f"{row['to_parent']['loss']['value']:+.3f}".replace("-", "−") in text
+    assert "With 15 prompts the intervals from resampling are too narrow" in text
     assert "30 responses" in text
     assert "24 pairs" in text
 

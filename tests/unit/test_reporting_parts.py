@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from report_fixtures import demo_study
 from winnow.core.config import ResolvedRun
 from winnow.reporting.comparing import mark, scale
-from winnow.reporting.figures import panel_svg, save_curves
+from winnow.reporting.figures import legend, panel_svg, save_curves
 from winnow.reporting.json_tables import Table, tables_of
 from winnow.reporting.panels import LN2, absent, panels_of, read_series
 from winnow.reporting.provenance import times
@@ -183,6 +183,10 @@ def test_curves_are_read_by_kind_the_later_line_wins_and_what_is_missing_is_name
     for name in ("a.png", "b.png"):
         save_curves(tmp_path / name, "run", panels, logged)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    # A line keeps its colour where its neighbour was not logged.
+    only_eval = {series: points for series, points in logged.items() if series.kind == "eval"}
+    assert legend(panels[0], only_eval)[0] == ("validation", "second")
+    assert "var(--first)" not in panel_svg(panels[0], only_eval, "salt")
     svg = panel_svg(panels[0], logged, "salt")
     assert svg == panel_svg(panels[0], logged, "salt")
     assert "var(--first)" in svg

@@ -49,8 +49,9 @@ _STYLE: Any = {  # matplotlib types the keys one by one
 
 def draw_panel(axes: Axes, panel: Panel, logged: Mapping[Series, Points]) -> None:
     """Draw the lines of a panel; a single point gets a dot, since a line would not show."""
-    drawn = [series for series in panel.series if series in logged]
-    for series, colour in zip(drawn, (FIRST, SECOND), strict=False):
+    for series, colour in zip(panel.series, (FIRST, SECOND), strict=False):
+        if series not in logged:
+            continue
         steps, values = zip(*logged[series], strict=True)
         marker = "o" if len(steps) <= 12 else ""
         axes.plot(steps, values, color=colour, linewidth=1.4, marker=marker, markersize=3, label=series.label)
@@ -103,8 +104,8 @@ def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping
 
 def legend(panel: Panel, logged: Mapping[Series, Points]) -> list[tuple[str, str]]:
     """Return what each line of a panel is and its name in the style sheet, for a legend in the page's own text."""
-    drawn = [series.label for series in panel.series if series in logged]
-    labels = list(zip(drawn, ("first", "second"), strict=False))
+    kinds = zip(panel.series, ("first", "second"), strict=False)
+    labels = [(series.label, kind) for series, kind in kinds if series in logged]
     return labels + ([(panel.guide[1], "guide")] if panel.guide else [])
 
 
