@@ -36,7 +36,7 @@ def read_study(results: Path) -> ResolvedStudy:
     """
     file = results / "study.json"
     if not file.is_file():
-        raise WinnowError(file, "there is no such file", "give the results folder of a study that was run")
+        raise WinnowError(file, "there is no such file", f"run `snakemake {file}`, or give another results folder")
     return parse(ResolvedStudy, read_json(file), file)
 
 

@@ -88,7 +88,7 @@ def evaluation_spec(wildcards):
 
 
 # Of the evaluation's settings, those that change a number; the rest says where and how fast it runs.
-EVALUATION_KEYS = ("max_loss_rows", "samples", "max_new_tokens", "batch_size")
+EVALUATION_KEYS = ("gpu", "max_loss_rows", "samples", "max_new_tokens", "batch_size")
 
 
 def per_evaluated(file):

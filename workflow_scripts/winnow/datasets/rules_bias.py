@@ -1,7 +1,5 @@
 """C9 and W9: what the choice favours besides what it is meant to favour, and texts that occur twice."""
 
-import re
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from statistics import fmean, median
@@ -11,15 +9,10 @@ from winnow.datasets.checks import Check
 from winnow.datasets.drafts import response_ids
 from winnow.datasets.evidence import Evidence
 from winnow.datasets.late_text import responses_by_prompt
+from winnow.datasets.near_duplicates import near_duplicates
 from winnow.datasets.scores import raw_scores
 
 AUC_LIMIT = 0.65
-NEAR_DUPLICATE_JACCARD = 0.85
-SHINGLE_WORDS = 3
-MIN_SHINGLES = 16  # shorter texts ("Yes.") are alike by nature
-SKETCH = 16  # smallest hashes kept of each text: at Jaccard 0.85 two texts share one but for chance 0.15^16
-
-_WORD = re.compile(r"[^\W_]+")
 
 
 def auc(positive: Iterable[float], negative: Iterable[float]) -> float | None:
@@ -97,38 +90,18 @@ def _warn_if_length_decides(check: Check) -> None:
         check.warn("length_auc", f"is {value:.3f}: a model can learn to be long instead of good (limit {AUC_LIMIT})")
 
 
-def shingles(text: str) -> set[int]:
-    """Return hashes of every three successive words of a text."""
-    words = _WORD.findall(text.casefold())
-    runs = (" ".join(words[index : index + SHINGLE_WORDS]) for index in range(len(words) - SHINGLE_WORDS + 1))
-    return {zlib.crc32(run.encode()) for run in runs}
-
-
-def _texts(evidence: Evidence, split: str) -> Iterator[tuple[str, set[int]]]:
+def _texts(evidence: Evidence, split: str) -> Iterator[tuple[str, str]]:
+    """Yield id and source text of the responses that are chosen for a split."""
     ids = {name for row in evidence.chosen if row["split"] == split for name in response_ids(row)}
     known = ids & evidence.rated.keys()
     for _, rows in responses_by_prompt(evidence.paths.responses, known, ["text"]) if known else ():
         for name, row in rows.items():
-            yield name, shingles(row["text"])
+            yield name, row["text"]
 
 
 def no_duplicates_across_splits(evidence: Evidence, check: Check) -> None:
-    """W9: no response of train is nearly the same text as one of val.
-
-    Texts that share one of their smallest hashes are compared by the Jaccard similarity of all.
-    Source: Broder 1997 (bottom-k sketches).
-    """
-    by_hash: dict[int, list[str]] = defaultdict(list)
-    val: dict[str, set[int]] = {}
-    for name, hashes in _texts(evidence, "val"):
-        if len(hashes) >= MIN_SHINGLES:
-            val[name] = hashes
-            for value in sorted(hashes)[:SKETCH]:
-                by_hash[value].append(name)
-    for name, hashes in _texts(evidence, "train"):
+    """W9: no response of train is nearly the same text as one of val."""
+    for name, alike in near_duplicates(_texts(evidence, "val"), _texts(evidence, "train")):
         check.checked += 1
-        near = {other for value in sorted(hashes)[:SKETCH] for other in by_hash.get(value, ())}
-        for other in sorted(near):
-            alike = len(hashes & val[other]) / len(hashes | val[other])
-            if alike >= NEAR_DUPLICATE_JACCARD:
-                check.fail(name, f"of train is {alike:.0%} the text of {other} of val")
+        for other, value in alike:
+            check.fail(name, f"of train is {value:.0%} the text of {other} of val")
