@@ -21,7 +21,7 @@ demo: setup
 	@echo "Open results/demo/report.html"
 
 test: setup lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

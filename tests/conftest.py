@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from winnow.core.locks import held
 
 import workflow
 
@@ -15,10 +16,19 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout in which the demo study has run to its report. Tests must not change it: copy it first."""
-    finished = workflow.copy_checkout(tmp_path_factory.mktemp("demo") / "checkout")
-    workflow.run(finished)
+def finished_demo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A checkout in which the demo study has run to its report. Tests must not change it: copy it first.
+
+    It is run once, whichever of several test workers asks first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    finished = shared / "demo" / "checkout"
+    done = shared / "demo" / "done"
+    with held(shared / "demo.lock"):
+        if not done.exists():
+            workflow.run(workflow.copy_checkout(finished))
+            done.touch()
     return finished
 
 
