@@ -29,7 +29,7 @@ def prepare_torch(gpus: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would also fill every new tensor with NaN, to show reads of memory never written; TRL allocates tiles of the
     # logits of 268 MB each, and a quarter of a step would go there. Equal bits are tested without it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # a property of the module
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
 
