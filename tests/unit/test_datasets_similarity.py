@@ -20,6 +20,13 @@ def test_the_distance_is_that_of_rapidfuzz(one, other):
     assert edit_distance(one, other) == Levenshtein.distance(one, other)
 
 
+@settings(max_examples=300, deadline=None)
+@given(one=TEXT, other=TEXT, most=st.integers(0, 40))
+def test_a_bound_is_passed_only_by_what_is_above_it(one, other, most):
+    true, found = Levenshtein.distance(one, other), edit_distance(one, other, most)
+    assert found == true if true <= most else found > most
+
+
 def test_long_texts_agree_too():
     one, other = "the quick brown fox " * 60, "the quack brown ox " * 61
     assert edit_distance(one, other) == Levenshtein.distance(one, other)

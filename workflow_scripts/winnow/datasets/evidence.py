@@ -110,9 +110,8 @@ class Evidence:
         """Prompt → decision, from the prompts table."""
         return {row["prompt_id"]: row["decision"] for row in read_rows(self.paths.prompts, ["prompt_id", "decision"])}
 
-    @cached_property
-    def rated(self) -> dict[str, Rated]:
-        """Response → prompt, rating, confidence and scale, from the responses table."""
+    def _rated(self) -> dict[str, Rated]:
+        """Return response → prompt, rating, confidence and scale, from the responses table."""
         columns = ["response_id", "prompt_id", "rating", "confidence", "rating_scale"]
         scales: dict[tuple[float, ...], tuple[float, ...]] = {}
         found = {}
@@ -130,10 +129,13 @@ class Evidence:
     @cached_property
     def scored(self) -> dict[str, Score]:
         """Response → its score, counted again from the judge's single answers and the source tables."""
-        return {row["response_id"]: self._recount(row) for row in raw_scores(self.paths.scores, self.spec.corpus)}
+        rated = self._rated()
+        rows = raw_scores(self.paths.scores, self.spec.corpus)
+        scores = (self._recount(row, rated.get(row["response_id"])) for row in rows)
+        return {score.response_id: score for score in scores}
 
-    def _recount(self, row: Row) -> Score:
-        source = self.rated.get(row["response_id"], Rated(row["prompt_id"], None, None, ()))
+    def _recount(self, row: Row, source: Rated | None) -> Score:
+        source = source or Rated(sys.intern(row["prompt_id"]), None, None, ())
         answers = [row["answers"].get(item) for item in self.items]
         yes, answered = answers.count("yes"), len(answers) - answers.count(None)
         known = sorted(value for value in row["p_yes"].values() if value is not None)

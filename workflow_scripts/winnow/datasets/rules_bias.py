@@ -93,7 +93,7 @@ def _warn_if_length_decides(check: Check) -> None:
 def _texts(evidence: Evidence, split: str) -> Iterator[tuple[str, str]]:
     """Yield id and source text of the responses that are chosen for a split."""
     ids = {name for row in evidence.chosen if row["split"] == split for name in response_ids(row)}
-    known = ids & evidence.rated.keys()
+    known = ids & evidence.scored.keys()
     for _, rows in responses_by_prompt(evidence.paths.responses, known, ["text"]) if known else ():
         for name, row in rows.items():
             yield name, row["text"]

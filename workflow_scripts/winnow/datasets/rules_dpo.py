@@ -1,6 +1,7 @@
 """C8, W1 and W2 for DPO: each pair's margins, the ledger, and the ranking, from source rows."""
 
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import groupby
@@ -77,7 +78,7 @@ def texts_repeated(evidence: Evidence, check: Check) -> None:
     by_prompt: dict[str, list[Row]] = defaultdict(list)
     for row in evidence.chosen:
         by_prompt[row["prompt_id"]].append(row)
-    ids = {name for row in evidence.chosen for name in (row["chosen_id"], row["rejected_id"])} & evidence.rated.keys()
+    ids = {name for row in evidence.chosen for name in (row["chosen_id"], row["rejected_id"])} & evidence.scored.keys()
     for prompt_id, texts in responses_by_prompt(evidence.paths.responses, ids, ["text"]) if ids else ():
         for row in by_prompt.get(prompt_id, ()):
             if not {row["chosen_id"], row["rejected_id"]} <= texts.keys():
@@ -126,10 +127,13 @@ def ledger_complete(evidence: Evidence, check: Check) -> None:
     """W1: every same-prompt pair of scored responses is chosen, or in the ledger with the reason that is true."""
     spec, taken = _spec(evidence), taken_by_sft(evidence)
     stated = {(row["chosen_id"], row["rejected_id"]): "" for row in evidence.chosen}
+    ids = {name: name for name in evidence.scored}  # one text per id, however many pairs name it
     for row in read_rows(evidence.paths.ledger):
-        pair = row["chosen_id"], row["rejected_id"]
+        chosen_id, rejected_id = str(row["chosen_id"]), str(row["rejected_id"])
+        pair = ids.get(chosen_id, chosen_id), ids.get(rejected_id, rejected_id)
         check.expect(pair not in stated, "/".join(pair), "is in the ledger twice, or chosen as well")
-        stated[pair] = row["reason"]
+        stated[pair] = sys.intern(row["reason"])
+    del ids
     for chosen, rejected in candidate_pairs(list(evidence.scored.values())):
         reason = stated.pop((chosen.response_id, rejected.response_id), None)
         split = evidence.split_of(chosen.prompt_id) or ""

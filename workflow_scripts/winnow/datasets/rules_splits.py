@@ -65,7 +65,7 @@ def _left_out_but_fit(evidence: Evidence, rows: list[Row]) -> set[str]:
     """Return those rows that would fit the budget after all, or that are not even of one prompt."""
     whole, torn = [], set()
     for row in rows:
-        sources = [evidence.rated.get(name) for name in response_ids(row)]
+        sources = [evidence.scored.get(name) for name in response_ids(row)]
         if all(source is not None and source.prompt_id == row["prompt_id"] for source in sources):
             whole.append(row)
         else:

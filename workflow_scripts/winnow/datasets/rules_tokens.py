@@ -32,6 +32,8 @@ class SideTokens:
     @property
     def trained(self) -> int:
         """Tokens that get a label: all behind the common beginning of prompt and whole."""
+        if self.whole[: len(self.prompt)] == self.prompt:
+            return len(self.whole) - len(self.prompt)
         common = 0
         for one, other in zip(self.prompt, self.whole, strict=False):
             if one != other:

@@ -1,14 +1,20 @@
 """Edit similarity without rapidfuzz, which the train environment lacks: exact, and a second opinion on the first."""
 
 from collections import Counter
+from math import inf
 
 GRAM = 3
 
 
-def edit_distance(one: str, other: str) -> int:
+def edit_distance(one: str, other: str, most: float = inf) -> int:
     """Return the Levenshtein distance of two texts, in characters.
 
     Source: Myers 1999 in the form of Hyyrö 2003, figure 4, with Python's integers as the bit vectors.
+
+    Args:
+        one: a text.
+        other: another.
+        most: as soon as the distance is sure to be above it, some number above it is returned instead.
     """
     if not one or not other:
         return max(len(one), len(other))
@@ -17,12 +23,14 @@ def edit_distance(one: str, other: str) -> int:
         places[character] = places.get(character, 0) | 1 << index
     mask, last = (1 << len(one)) - 1, 1 << (len(one) - 1)
     positive, negative, distance = mask, 0, len(one)
-    for character in other:
+    for remaining, character in zip(range(len(other) - 1, -1, -1), other, strict=True):
         match = places.get(character, 0)
         diagonal = (((match & positive) + positive) ^ positive) | match | negative
         up = negative | ~(diagonal | positive) & mask
         down = positive & diagonal
         distance += bool(up & last) - bool(down & last)
+        if distance - remaining > most:  # each character that is left can bring it down by one at most
+            return distance - remaining
         up = up << 1 | 1
         positive = (down << 1 | ~(diagonal | up)) & mask
         negative = up & diagonal & mask
@@ -56,4 +64,4 @@ def is_below(one: str, other: str, limit: float) -> bool:
         return True
     if (grams(one) & grams(other)).total() < longest - GRAM + 1 - GRAM * allowed - GRAM:
         return True
-    return edit_similarity(one, other) < limit
+    return 1 - edit_distance(one, other, allowed + 1) / longest < limit
