@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from winnow.core.locks import held
 
 import workflow
+from winnow.core.locks import held
 
 
 @pytest.fixture
