@@ -16,7 +16,7 @@ import pyarrow as pa
 from winnow.core.errors import WinnowError
 from winnow.core.tables import Row
 
-MEMORY = "1GB"
+MEMORY = "512MB"
 BATCH_ROWS = 500  # of rows with text: a few MB at a time
 
 
