@@ -85,7 +85,7 @@ def test_every_study_has_a_plan(checkout):
 def refused(checkout, *arguments):
     done = snakemake(checkout, "--dry-run", *arguments, check=False)
     assert done.returncode != 0
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback (most recent call last)" not in done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
