@@ -52,7 +52,7 @@ def measure(folder: Path, study: str, cores: int, data_root: str) -> list[dict]:
         "WINNOW_MEASURES": str(measures),
         "OMP_NUM_THREADS": "1",
     }
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--quiet", "all", "validation"]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--quiet", "all", "--", "validation"]
     subprocess.run(command, cwd=folder, env=environment, check=True)
     return [json.loads(line) for line in measures.read_text().splitlines()]
 
