@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow import plan, snakemake
+from workflow import plan, snakemake, touch_raw_files
 
 CORPUS = ["Reading the corpus papers of demo", "Splitting the prompts of papers of demo"]
 SCORES = [
@@ -74,10 +74,7 @@ def test_a_target_needs_exactly_these_jobs(checkout, target):
 
 
 def test_every_study_has_a_plan(checkout):
-    (checkout / "data" / "iclr_reviews").mkdir(parents=True)
-    (checkout / "data" / "review_annotations").mkdir(parents=True)
-    for name in ("iclr_reviews/papers", "iclr_reviews/reviews", "review_annotations/peer_review_analyze_2018"):
-        (checkout / "data" / f"{name}.jsonl.gz").touch()
+    touch_raw_files(checkout)
     for study in sorted(path.stem for path in (checkout / "studies").glob("*.yaml")):
         assert f"Writing the report of {study}" in plan(checkout, f"results/{study}/report.html")
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from workflow import ROOT, snakemake
+from workflow import ROOT, snakemake, touch_raw_files
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -38,10 +38,7 @@ def test_a_make_command_has_a_recipe(checkout, command):
 
 @pytest.mark.parametrize("command", SNAKEMAKE)
 def test_a_snakemake_command_has_a_plan(checkout, command):
-    for name in ("iclr_reviews/papers", "iclr_reviews/reviews", "review_annotations/peer_review_analyze_2018"):
-        file = checkout / "data" / f"{name}.jsonl.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+    touch_raw_files(checkout)
     arguments = shlex.split(command.replace("../shared/data", "data"))[1:]
     assert "Job stats" in snakemake(checkout, "--dry-run", *arguments).stdout
 
