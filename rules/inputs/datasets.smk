@@ -78,6 +78,7 @@ def rendering(wildcards, corpus):
     study = study_of(wildcards)
     return {
         "corpus": corpus,
+        "modality": wildcards.modality,
         "prompt_fields": study.corpora[corpus].model_dump(mode="json")["prompt_fields"],
         **pick(study.modalities[wildcards.modality], "context", "response_tokens"),
     }
@@ -97,7 +98,6 @@ def validation_spec(wildcards):
         {
             "stage": dataset.stage,
             "dataset": wildcards.dataset,
-            "modality": wildcards.modality,
             "policy": dataset.model_dump(mode="json") | {"min_answered": study.signal.min_answered},
             "min_prompt_chars": corpus["min_prompt_chars"],
             "splits": corpus["splits"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
+from rapidfuzz.distance import Levenshtein
 
 from winnow.core.config import Contrastive
 from winnow.core.tables import Row
@@ -113,8 +114,6 @@ def text_refusal(chosen: str, rejected: str, spec: ContrastiveSpec) -> tuple[str
     Similarity is 1 - d / max(length), d the Levenshtein distance, of the normalised texts. The ratio
     is of characters, chosen to rejected.
     """
-    from rapidfuzz.distance import Levenshtein  # noqa: PLC0415 - validation imports this file where it is not installed
-
     one, other = normalised(chosen), normalised(rejected)
     similarity = round(Levenshtein.normalized_similarity(one, other), 6)
     ratio = round(len(chosen) / len(rejected), 6)

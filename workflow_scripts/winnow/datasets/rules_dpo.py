@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
+from rapidfuzz.distance import Levenshtein
+
 from winnow.core.tables import Row, read_rows
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence
@@ -22,7 +24,6 @@ from winnow.datasets.pair import (
 )
 from winnow.datasets.rank import PROMPT_FULL, RESPONSE_USED, Candidate, rank_pairs
 from winnow.datasets.scores import Score
-from winnow.datasets.similarity import is_below
 from winnow.datasets.text import normalised
 
 TOLERANCE = 1e-6
@@ -84,8 +85,10 @@ def texts_repeated(evidence: Evidence, check: Check) -> None:
             if not {row["chosen_id"], row["rejected_id"]} <= texts.keys():
                 continue  # not of one prompt: margins_repeated says so
             chosen, rejected = texts[row["chosen_id"]]["text"], texts[row["rejected_id"]]["text"]
-            alike = not is_below(normalised(chosen), normalised(rejected), spec.max_similarity)
-            check.expect(not alike, row["pair_id"], f"its texts are as alike as {spec.max_similarity:g} or more")
+            similarity = Levenshtein.normalized_similarity(normalised(chosen), normalised(rejected))
+            check.expect(similarity < spec.max_similarity, row["pair_id"], f"its texts are alike: {similarity:g}")
+            same = math.isclose(similarity, row["similarity"], abs_tol=TOLERANCE)
+            check.expect(same, row["pair_id"], f"similarity is {row['similarity']}, recomputed {similarity:g}")
             ratio = len(chosen) / len(rejected)
             same = math.isclose(ratio, row["length_ratio"], abs_tol=TOLERANCE)
             check.expect(same, row["pair_id"], f"length_ratio is {row['length_ratio']}, recomputed {ratio:g}")

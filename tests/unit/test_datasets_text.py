@@ -1,42 +1,13 @@
-"""Edit similarity in plain Python against rapidfuzz, and likeness of texts."""
+"""Likeness of texts: normalised, escaped, and near-duplicates."""
 
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rapidfuzz.distance import Levenshtein
 
 from winnow.datasets.near_duplicates import jaccard, near_duplicates, shingles
-from winnow.datasets.similarity import edit_distance, edit_similarity, is_below
 from winnow.datasets.text import control_pattern, escaped, normalised
-
-TEXT = st.text(alphabet="ab c", max_size=40)
-
-
-@settings(max_examples=300, deadline=None)
-@given(one=TEXT, other=TEXT)
-def test_the_distance_is_that_of_rapidfuzz(one, other):
-    assert edit_distance(one, other) == Levenshtein.distance(one, other)
-
-
-@settings(max_examples=300, deadline=None)
-@given(one=TEXT, other=TEXT, most=st.integers(0, 40))
-def test_a_bound_is_passed_only_by_what_is_above_it(one, other, most):
-    true, found = Levenshtein.distance(one, other), edit_distance(one, other, most)
-    assert found == true if true <= most else found > most
-
-
-def test_long_texts_agree_too():
-    one, other = "the quick brown fox " * 60, "the quack brown ox " * 61
-    assert edit_distance(one, other) == Levenshtein.distance(one, other)
-    assert edit_similarity(one, other) == pytest.approx(Levenshtein.normalized_similarity(one, other))
-
-
-@settings(max_examples=300, deadline=None)
-@given(one=TEXT, other=TEXT, limit=st.sampled_from([0.3, 0.5, 0.8, 0.9, 1.0]))
-def test_the_shortcut_never_changes_the_answer(one, other, limit):
-    assert is_below(one, other, limit) == (edit_similarity(one, other) < limit)
 
 
 def test_normalised_texts_differ_in_words_alone():
