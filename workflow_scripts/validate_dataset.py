@@ -2,7 +2,7 @@
 
 Inputs: the rendered rows, the chosen table and ledger, the corpus, the score rows, the checklist, the chosen
 tables of the other datasets of the corpus, and the base model's tokenizer. Output: a report of every rule.
-If one fails the script exits with 2, and the report lies beside its place as <report>.failed.json too, since
+If one fails the script exits with 2, and the report lies beside its place as validation.failed.json too, since
 Snakemake deletes the outputs of a failed job.
 
     python workflow_scripts/validate_dataset.py --spec "$SPEC" --stage sft --train train.parquet --val val.parquet \
@@ -46,7 +46,7 @@ def main() -> None:
         raise WinnowError("--stage", f"is {args.stage}, but the spec is of stage {spec.stage}", "make them equal")
     paths = Paths(**{name: getattr(args, name) for name in TABLES}, others=named_paths(args.others))
     report = validate(spec, paths, args.model)
-    kept = args.report.with_name(f"{args.report.name}.failed.json")
+    kept = args.report.with_suffix(".failed.json")
     for rule in report["rules"]:
         log(f"{rule['status']:<14} {rule['id']:<4} {rule['name']} ({rule['checked']:,} checked)")
     write_json(args.report, report)

@@ -89,7 +89,7 @@ def failures(world: World) -> set[str]:
     try:
         report = world.validate()
     except WinnowError:
-        report = json.loads((world.folder / "validation.json.failed.json").read_text())
+        report = json.loads((world.folder / "validation.failed.json").read_text())
     return {rule["id"] for rule in report["rules"] if rule["status"] == "fail"}
 
 
@@ -104,7 +104,7 @@ def test_a_sound_dataset_passes_every_rule(world):
     assert {"C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8a", "C8b", "C9", "C10"} <= set(ids)
     idle = {rule["id"] for rule in report["rules"] if not rule["checked"]}
     assert idle == ({"C6"} if world.stage == "sft" else {"C6", "W3"})
-    assert not (world.folder / "validation.json.failed.json").exists()
+    assert not (world.folder / "validation.failed.json").exists()
     overlap = next(rule for rule in report["rules"] if rule["id"] == "C3")["measured"]
     assert 0 < overlap["share_also_in_other"] < 1
     assert all(len(sha) == 64 for sha in report["inputs"].values())
@@ -507,7 +507,7 @@ def test_a_failure_writes_the_report_beside_its_place_and_names_rule_and_example
     same_text(world)
     with pytest.raises(WinnowError, match=r"C1 \(.*chosen and rejected have the same text") as error:
         world.validate()
-    kept = world.folder / "validation.json.failed.json"
+    kept = world.folder / "validation.failed.json"
     assert str(kept) in str(error.value)
     assert kept.read_bytes() == (world.folder / "validation.json").read_bytes()
     rule = next(rule for rule in json.loads(kept.read_text())["rules"] if rule["id"] == "C1")
@@ -522,7 +522,7 @@ def test_a_report_is_taken_back_when_the_fault_is_mended(world):
     assert failures(world)
     world.put("train", rows)
     assert world.validate()["ok"]
-    assert not (world.folder / "validation.json.failed.json").exists()
+    assert not (world.folder / "validation.failed.json").exists()
 
 
 @pytest.mark.parametrize("world", ["dpo"], indirect=True)
