@@ -39,7 +39,7 @@ def study(tmp_path_factory):
     }
     shutil.copytree(REAL_DATA / "review_annotations", checkout / "sample/review_annotations")
     study = checkout / "studies" / "peer_review_small.yaml"
-    study.write_text(study.read_text().replace("max_steps: 40", "max_steps: 12"))
+    study.write_text(study.read_text().replace("max_steps: 24", "max_steps: 10"))
     config = ("studies=peer_review_small", "data_root=sample")
     run(checkout, "results/peer_review_small/report.html", config=config)
     return checkout / "results/peer_review_small", raw

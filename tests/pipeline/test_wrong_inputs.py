@@ -32,7 +32,7 @@ def refusal(checkout, target):
     done = snakemake(checkout, "--cores", "2", "--config", "studies=crawled", "--", target, check=False)
     said = done.stdout + done.stderr
     assert done.returncode != 0, said
-    assert "Traceback" not in said
+    assert "Traceback (most recent call last)" not in said
     assert not (checkout / target).exists()
     return said
 

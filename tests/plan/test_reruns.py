@@ -135,8 +135,16 @@ def test_a_bumped_pin_reruns_what_it_touches(demo):
     assert plan(demo) == sorted([*curves, *PAGES])
 
 
-def test_a_deleted_output_is_made_again_and_only_that_with_what_follows(demo):
+def test_a_deleted_output_is_made_again_with_what_follows(demo):
+    (demo / "results/demo/report.html").unlink()
+    assert plan(demo) == ["Writing the report of demo"]
     (demo / "results/demo/comparison/comparison.json").unlink()
     assert plan(demo) == sorted(PAGES)
-    (demo / "results/demo/report.html").unlink()
-    assert plan(demo) == sorted(PAGES)
+
+
+def test_an_intermediate_file_that_nothing_asks_for_may_be_deleted(demo):
+    (demo / "results/demo/judged/corpus-papers/0-of-2.jsonl").unlink()
+    assert plan(demo) == []
+    assert plan(demo, "results/demo/judged/corpus-papers/0-of-2.jsonl") == [
+        "Judging corpus-papers of demo, shard 0 of 2"
+    ]
