@@ -99,7 +99,7 @@ def test_killed_process(study: Study, unbroken: Unbroken, tmp_path: Path, kind: 
 def test_incomplete_checkpoint_is_passed_over(
     study: Study, unbroken: Unbroken, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    """STACK 3, fault 4: without optimizer.pt Trainer would resume with a fresh optimiser and say nothing."""
+    """A silent fault of Trainer: without optimizer.pt Trainer would resume with a fresh optimiser and say nothing."""
     interrupted(study, "dpo", tmp_path, 5)
     newest, before = checkpoints_in(identity_folder(tmp_path))
     assert (step_of(newest), step_of(before)) == (4, 2)
@@ -131,7 +131,7 @@ def test_without_any_complete_checkpoint_it_starts_over(study: Study, unbroken: 
 def test_a_checkpoint_that_trainer_would_not_load_stops_the_run(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """STACK 3, fault 1: weights under other names are skipped by Trainer, with a warning only."""
+    """A silent fault of Trainer (huggingface/transformers#43701): weights under other names are skipped by Trainer, with a warning only."""
     from safetensors.torch import load_file, save_file
 
     from winnow.training import checkpoints

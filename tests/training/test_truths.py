@@ -113,7 +113,7 @@ def test_prompt_is_trained_too_where_the_recipe_says_so(study: Study, tmp_path: 
 def test_rows_that_trl_would_cut_are_caught(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    """STACK 3, fault 5: a max_length below a row's length silently removes its answer."""
+    """A silent fault of TRL: a max_length below a row's length silently removes its answer."""
     real = setting.trainer_config
 
     def cutting(*args: Any, **kwargs: Any) -> Any:
@@ -149,7 +149,7 @@ def test_row_longer_than_the_model_is_refused(study: Study, tmp_path: Path) -> N
 def test_wrong_reference_is_caught_by_its_weights(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """STACK 3, fault 2: the reference is the base model instead of the SFT model."""
+    """A silent fault of TRL: the reference is the base model instead of the SFT model."""
     base = weights_of(study.model, None)
     monkeypatch.setattr(Setting, "load_again", lambda _: load_model(base, dtype="float32", attention=None))
     with pytest.raises(WinnowError, match="the reference model: differs from the policy"):

@@ -154,7 +154,7 @@ def test_the_site_says_what_is_wrong():
 
 
 def test_published_settings_of_the_main_study():
-    """DESIGN section 5: what the published study trained with."""
+    """What the published study trained with."""
     study = load_study(ROOT / "studies" / "peer_review.yaml", Site(), ROOT)
     sft, dpo = study.runs["sft_clean"], study.runs["dpo_clean-beta0.1"]
     assert (sft.recipe["learning_rate"], sft.recipe["num_train_epochs"]) == (1e-5, 3)

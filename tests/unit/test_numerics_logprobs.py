@@ -1,4 +1,4 @@
-"""Numbers by hand for the numerical core (DOMAIN 3)."""
+"""Numbers by hand for the numerical core (docs/methods.md, Training)."""
 
 import math
 

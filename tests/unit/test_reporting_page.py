@@ -118,7 +118,7 @@ def test_the_head_says_what_must_be_known(page):
     text = words(page)
     assert "synthetic (papers)" in text
     assert "random tiny model" in text
-    assert "given, not validated" in text  # DOMAIN 9, C12
+    assert "given, not validated" in text  # validation rule C12
     assert "1 of 1 gates passed" in text
     assert "6 rules checked in 2 tables, none failed, 2 with a warning" in text
     assert "Alarms attention 1: dpo_clean-beta0.05" in text

@@ -1,4 +1,4 @@
-"""Alarms and stops, on rows written by hand (DOMAIN 3)."""
+"""Alarms and stops, on rows written by hand."""
 
 import math
 from typing import Any
@@ -46,7 +46,7 @@ def test_a_real_kl_passes() -> None:
 
 @pytest.mark.parametrize("values", [(0.0, 0.0, 0.0), (0.2, 0.3), (1e-15, 0.0)])
 def test_a_kl_that_cannot_be_real_fails(values: tuple[float, ...]) -> None:
-    """DOMAIN 9, C11: a public project logged a constant 0.0."""
+    """Rule C11: a public project logged a constant 0.0."""
     with pytest.raises(WinnowError, match="kl_tok"):
         check_kl(kl(*values))
 

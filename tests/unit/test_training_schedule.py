@@ -25,7 +25,7 @@ def test_accumulation_must_be_whole(effective: int, processes: int, per_device: 
 
 
 def test_published_steps() -> None:
-    """DOMAIN 3: 842 rows at an effective batch of 16 on 8 GPUs are 53 steps an epoch, not 7."""
+    """842 rows at an effective batch of 16 on 8 GPUs are 53 steps an epoch, not 7."""
     made = schedule(
         842, effective=16, processes=8, per_device=1, epochs=3, max_steps=-1, eval_steps=0.1, save_steps=0.1
     )

@@ -184,7 +184,7 @@ def _checked_response(record: Response, known: dict[str, _Known], settings: Corp
 def _unique_rows(candidates: Path, across_prompts: bool, ledger: Ledger) -> Iterator[dict[str, Any]]:
     """Yield candidates; of texts that are equal or nearly so, the one with the smallest id.
 
-    Source of the rule and of its threshold: DOMAIN 3 (near-duplicate reviews are kept once).
+    Source of the rule and of its threshold: docs/methods.md, Splits.
     """
     same, similar = _twins(candidates, across_prompts)
     for row in read_rows(candidates):

@@ -37,7 +37,7 @@ def each_once(seen: Counter[str], wanted: Collection[str], check: Check) -> None
 
 
 def _best_first(score: Score) -> tuple[float, float, float, str]:
-    """Order as DOMAIN 8 row 3 says; what is unknown counts below all that is known."""
+    """Order as docs/methods.md says (Selection); what is unknown counts below all that is known."""
     lowest = float("-inf")
     p_yes = lowest if score.p_yes_mean is None else score.p_yes_mean
     confidence = lowest if score.confidence is None else score.confidence

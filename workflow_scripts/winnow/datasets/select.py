@@ -57,7 +57,7 @@ def exact_floor(fraction: float, count: int) -> int:
 def goodness(score: Score) -> tuple[int, bool, float, bool, float, str]:
     """Return a sort key, best first: checkmarks, mean p_yes, confidence (null last), then a hash of the id.
 
-    Source: DOMAIN 8, row 3.
+    Source: docs/methods.md, Selection.
     """
     return (
         -score.checkmark_count,

@@ -49,7 +49,7 @@ def model_status(study: ResolvedStudy) -> Status:
 
 
 def checklist_status(study: ResolvedStudy) -> Status:
-    """Say whether the checklist was shown to measure anything (DOMAIN 9, C12)."""
+    """Say whether the checklist was shown to measure anything (rule C12)."""
     file = study.signal.checklist
     if not file.endswith(".json"):
         return Status(

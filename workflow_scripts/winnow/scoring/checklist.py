@@ -14,7 +14,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key
 from winnow.core.study import parse, read_yaml
 
-MIN_ITEMS = 8  # with fewer, "two checkmarks apart" is too large a part of the scale (DOMAIN 1.3)
+MIN_ITEMS = 8  # with fewer, "two checkmarks apart" is too large a part of the scale (docs/methods.md, Checkmarks)
 
 Aspect = Literal["EMP", "SUB", "NOV", "CLA", "CMP", "IMP", "PNF", "REC", "APR"]
 

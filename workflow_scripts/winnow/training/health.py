@@ -8,7 +8,7 @@ from winnow.core.errors import WinnowError
 
 Row = Mapping[str, Any]
 
-# DOMAIN 3.
+# docs/methods.md, Training.
 LEAST_DELTA_CHOSEN = -0.1  # nats per token
 MOST_DISPLACED = 0.8  # share of pairs
 FAR_OFF_POLICY = -2.5  # nats per token
@@ -106,7 +106,7 @@ def _alarm(name: str, row: Row, value: float, threshold: float, message: str) ->
 
 
 def alarms(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the alarms of a run, each at the first measurement that raised it (DOMAIN 3)."""
+    """Return the alarms of a run, each at the first measurement that raised it (docs/methods.md, Training)."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["kind"] != "eval" or "displacement_rate" not in row:

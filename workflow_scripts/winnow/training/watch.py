@@ -113,7 +113,7 @@ class Watch:
 
 
 def _preference_values(sums: dict[str, float], beta: float) -> dict[str, float]:
-    """Return the measurements of pairs, means over pairs (DOMAIN 3)."""
+    """Return the measurements of pairs, means over pairs (docs/methods.md, Training)."""
     pairs = sums["pairs"]
     chosen, rejected = beta * sums["reward_chosen"] / pairs, beta * sums["reward_rejected"] / pairs
     values = {
