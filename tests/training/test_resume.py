@@ -131,7 +131,7 @@ def test_without_any_complete_checkpoint_it_starts_over(study: Study, unbroken: 
 def test_a_checkpoint_that_trainer_would_not_load_stops_the_run(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A silent fault of Trainer (huggingface/transformers#43701): weights under other names are skipped by Trainer, with a warning only."""
+    """Weights under other names are skipped by Trainer with a warning only (huggingface/transformers#43701)."""
     from safetensors.torch import load_file, save_file
 
     from winnow.training import checkpoints

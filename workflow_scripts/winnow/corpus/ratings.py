@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 CONFIDENCE_SCALE = (1.0, 2.0, 3.0, 4.0, 5.0)
 
-# docs/methods.md, Ratings: a number at the start, then a separator or the end. The number is atomic, so that "10: ..." can
-# never be 1 nor "6.5 points" be 6; a dash before another number ("8-9") is a range, which is no rating.
+# docs/methods.md, Ratings: a number at the start, then a separator or the end. The number is atomic, so that "10: ..."
+# can never be 1 nor "6.5 points" be 6; a dash before another number ("8-9") is a range, which is no rating.
 _NUMBER = re.compile(r"\s*((?>[0-9]+(?:\.[0-9]+)?))(?=\s*[:.]|\s*-(?!\s*[0-9])|\s*$)")
 
 

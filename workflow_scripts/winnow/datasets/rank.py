@@ -77,8 +77,8 @@ def spread(values: Sequence[float]) -> Spread:
 def pair_score(rating_diff: float, checkmark_diff: float, ratio: float, rating: Spread, checkmarks: Spread) -> float:
     """Return z(rating_diff) + z(checkmark_diff) - |log(length ratio)|.
 
-    Source: docs/methods.md, Preference pairs. The z-scores refer to all candidates of the dataset that meet every condition,
-    train and val together, before the limits per prompt and per response.
+    Source: docs/methods.md, Preference pairs. The z-scores refer to all candidates of the dataset
+    that meet every condition, train and val together, before the limits per prompt and per response.
     """
     return round(rating.z(rating_diff) + checkmarks.z(checkmark_diff) - abs(math.log(ratio)), SCORE_DIGITS)
 
