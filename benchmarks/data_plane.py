@@ -57,22 +57,22 @@ def measure(folder: Path, study: str, cores: int, data_root: str) -> list[dict]:
     return [json.loads(line) for line in measures.read_text().splitlines()]
 
 
+def cell(measures: list[dict]) -> str:
+    """Return the sums of wall and processor time and the greatest peak memory of some processes."""
+    if not measures:
+        return ""
+    wall, cpu = (sum(m[key] for m in measures) for key in ("wall_s", "cpu_s"))
+    return f"{wall:,.1f} s ({cpu:,.1f} s CPU), {max(m['peak_mb'] for m in measures):,} MB"
+
+
 def table(columns: dict[str, list[dict]]) -> str:
-    """Return a Markdown table: a row per script, wall time and peak memory per size."""
+    """Return a Markdown table: a row per script, a column per size."""
     scripts = list(dict.fromkeys(m["script"] for measures in columns.values() for m in measures))
     lines = ["| step | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for script in scripts:
-        cells = []
-        for measures in columns.values():
-            mine = [m for m in measures if m["script"] == script]
-            cells.append(
-                f"{sum(m['wall_s'] for m in mine):.1f} s, {max(m['peak_mb'] for m in mine)} MB" if mine else ""
-            )
+        cells = [cell([m for m in measures if m["script"] == script]) for measures in columns.values()]
         lines.append(f"| {script} | " + " | ".join(cells) + " |")
-    totals = [
-        f"**{sum(m['wall_s'] for m in ms):.0f} s, {max(m['peak_mb'] for m in ms)} MB**" for ms in columns.values()
-    ]
-    return "\n".join([*lines, "| all steps, one after another | " + " | ".join(totals) + " |"])
+    return "\n".join([*lines, "| all processes | " + " | ".join(map(cell, columns.values())) + " |"])
 
 
 def main() -> None:
