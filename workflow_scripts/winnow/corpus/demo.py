@@ -20,6 +20,7 @@ from winnow.corpus.records import Origin, Prompt, Rejected, Response
 
 SOURCE = "demo (synthetic)"
 SCALE = tuple(map(float, phrases.RATINGS))
+SHARE_OF_SENTENCES = 0.7  # of a section's, in one paper; with all of them any two papers would be near-duplicates
 
 
 class DemoSource:
@@ -108,9 +109,9 @@ class _Paper:
             self.decision = "withdrawn"
 
     def _sentences(self, rng: random.Random, pool: tuple[str, ...]) -> list[str]:
-        """Return all sentences of a section in a random order, with numbers of their own."""
+        """Return most sentences of a section in a random order, with numbers of their own: papers differ."""
         words = self.words | {"gain": f"{rng.uniform(0.4, 6):.1f}", "cost": f"{rng.uniform(1.1, 3):.1f}"}
-        return [sentence.format(**words) for sentence in rng.sample(pool, len(pool))]
+        return [sentence.format(**words) for sentence in rng.sample(pool, round(SHARE_OF_SENTENCES * len(pool)))]
 
 
 def _review(seed: int, paper: _Paper, number: int, reviewer: int) -> Response | Rejected:

@@ -19,7 +19,7 @@ Row = dict[str, Any]
 class SimilarTexts:
     """Collects a sketch of each text as a table streams by, then names the pairs that are alike.
 
-    Memory holds an id and 16 numbers for each text; where two must be compared, they are read again.
+    Memory holds an id and BANDS numbers for each text; where two must be compared, they are read again.
     """
 
     def __init__(self, table: Path, key: str, columns: Sequence[str]) -> None:
