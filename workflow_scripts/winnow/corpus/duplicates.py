@@ -16,8 +16,8 @@ SHINGLE_WORDS = 3
 # Fewer shingles than these (a title, a short sum) say too little: such texts are alike only if they are equal.
 MIN_SHINGLES = 16
 
-# 24 bands of 6 hashes: texts with Jaccard 0.8 are proposed with probability 1 - (1 - 0.8^6)^24 = 0.9993, those with 0.3,
-# as texts of one topic and one template may have, with 0.017 only, so that few are compared in vain.
+# 24 bands of 6 hashes: texts with Jaccard 0.8 are proposed with probability 1 - (1 - 0.8^6)^24 = 0.9993, those with
+# 0.3, as texts of one topic and one template may have, with 0.017 only, so that few are compared in vain.
 BANDS, _ROWS = 24, 6
 # Within a larger bucket of proposals a text is compared with the first and the one before it only, so that
 # time stays linear; chains of likeness still join.
