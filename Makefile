@@ -12,12 +12,13 @@ setup: $(VENV)/installed
 # Built anew from the lock whenever the lock changes; a broken attempt leaves no stamp.
 $(VENV)/installed: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Winnow needs Python 3.11 or newer: make PYTHON=python3.11 setup")'
+	@echo "Installing the pinned packages into $(VENV): a minute or two with a warm cache"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
 	touch $@
 
 demo: setup
-	$(BIN)/snakemake --cores $(CORES) --quiet host -- results/demo/report.html
+	$(BIN)/snakemake --cores $(CORES) --quiet host reason -- results/demo/report.html
 	@echo "Open results/demo/report.html"
 
 test: setup lint
