@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpus_fixtures import words
 from winnow.core.config import Splits
 from winnow.core.tables import PROMPTS, read_rows, write_table
-from winnow.corpus.duplicates import Groups, band_keys, jaccard, normalised, proposals, shingles
+from winnow.corpus.duplicates import Groups, jaccard, may_be_alike, normalised, proposals, shingles, sketch
 from winnow.corpus.splits import draw, group_prompts, split_prompts
 
 
@@ -82,9 +82,24 @@ def test_likeness_is_found_with_near_certainty():
             for place in rng.sample(range(80), changes):
                 other[place] += "x"
             one, two = shingles(" ".join(base)), shingles(" ".join(other))
-            found[kind] += any(band_keys(one) == band_keys(two))
+            found[kind] += any(sketch(one).keys == sketch(two).keys)
     assert found["alike"] >= 298
     assert found["unlike"] <= 90
+
+
+@pytest.mark.parametrize(("changes", "may_be"), [(0, True), (3, True), (25, False)])
+def test_sketches_rule_out_what_is_far_from_alike(changes, may_be):
+    """Of 80 words 3 changed ones leave a Jaccard similarity above 0.79, 25 well below 0.4."""
+    rng = random.Random(6)
+    verdicts = []
+    for trial in range(100):
+        base = [f"t{trial}w{n}" for n in range(80)]
+        other = list(base)
+        for place in rng.sample(range(80), changes):
+            other[place] += "x"
+        one, two = sketch(shingles(" ".join(base))), sketch(shingles(" ".join(other)))
+        verdicts.append(bool(may_be_alike(one.signature[None], two.signature[None], 0.8)[0]))
+    assert set(verdicts) == {may_be}
 
 
 def test_a_large_bucket_is_compared_in_linear_time():

@@ -9,9 +9,19 @@ import numpy as np
 import pyarrow.dataset as ds
 
 from winnow.core.log import Progress
-from winnow.corpus.duplicates import BANDS, MIN_SHINGLES, band_keys, jaccard, proposals, shingles
+from winnow.corpus.duplicates import (
+    BANDS,
+    MIN_SHINGLES,
+    SIGNATURE,
+    jaccard,
+    may_be_alike,
+    proposals,
+    shingles,
+    sketch,
+)
 
 _PAIRS_AT_ONCE = 4_000  # proposals whose shingles are in memory together
+_SKETCHES_AT_ONCE = 100_000
 
 Row = dict[str, Any]
 
@@ -19,7 +29,7 @@ Row = dict[str, Any]
 class SimilarTexts:
     """Collects a sketch of each text as a table streams by, then names the pairs that are alike.
 
-    Memory holds an id and BANDS numbers for each text; where two must be compared, they are read again.
+    Memory holds an id and a sketch of 336 bytes for each text; where two must be compared, they are read again.
     """
 
     def __init__(self, table: Path, key: str, columns: Sequence[str]) -> None:
@@ -34,7 +44,9 @@ class SimilarTexts:
         self._key = key
         self._columns = list(columns)
         self._ids: list[str] = []
-        self._keys = array("Q")  # packed, or the objects would take more memory than the numbers
+        # Packed, or the objects would take more memory than the numbers.
+        self._keys = array("Q")
+        self._signatures = bytearray()
 
     def text(self, row: Row) -> str:
         """Return the text of a row that is compared."""
@@ -45,7 +57,9 @@ class SimilarTexts:
         found = shingles(self.text(row))
         if len(found) >= MIN_SHINGLES:
             self._ids.append(row[self._key])
-            self._keys.frombytes(band_keys(found).tobytes())
+            keys, signature = sketch(found)
+            self._keys.frombytes(keys.tobytes())
+            self._signatures += signature.tobytes()
 
     def pairs(self, threshold: float, is_open: Callable[[str, str], bool]) -> Iterator[tuple[str, str]]:
         """Yield the id pairs, smaller id first, whose Jaccard similarity is at least `threshold`.
@@ -57,7 +71,7 @@ class SimilarTexts:
             is_open: whether a pair still matters; texts of other pairs are not read.
         """
         keys = np.frombuffer(self._keys, dtype=np.uint64).reshape(-1, BANDS)
-        proposed = sorted(set(proposals(keys)))
+        proposed = list(self._worth_reading(sorted(set(proposals(keys))), threshold))
         progress = Progress("similar pairs checked", len(proposed))
         for start in range(0, len(proposed), _PAIRS_AT_ONCE):
             batch = [(self._ids[one], self._ids[other]) for one, other in proposed[start : start + _PAIRS_AT_ONCE]]
@@ -65,6 +79,15 @@ class SimilarTexts:
             found = {row[self._key]: shingles(self.text(row)) for row in self._rows({key for p in batch for key in p})}
             yield from (pair for pair in batch if jaccard(found[pair[0]], found[pair[1]]) >= threshold)
             progress.step(_PAIRS_AT_ONCE)
+
+    def _worth_reading(self, proposed: list[tuple[int, int]], threshold: float) -> Iterator[tuple[int, int]]:
+        """Yield the proposed pairs whose sketches do not rule them out."""
+        signatures = np.frombuffer(self._signatures, dtype=np.uint8).reshape(-1, SIGNATURE)
+        for start in range(0, len(proposed), _SKETCHES_AT_ONCE):
+            batch = proposed[start : start + _SKETCHES_AT_ONCE]
+            ones, others = np.array(batch).T
+            alike = may_be_alike(signatures[ones], signatures[others], threshold)
+            yield from (pair for pair, worth in zip(batch, alike, strict=True) if worth)
 
     def _rows(self, wanted: set[str]) -> Iterator[Row]:
         """Yield the rows with these ids; groups of rows without any of them are skipped."""
