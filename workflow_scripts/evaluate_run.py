@@ -11,7 +11,7 @@ Example:
         --run-manifest results/demo/runs/sft_clean/manifest.json \
         --heldout results/demo/evaluation/heldout/clean.parquet \
         --preferences dpo=results/demo/datasets/dpo/clean/val.parquet \
-        --generations /tmp/generations.jsonl --rows /tmp/rows.jsonl --metrics /tmp/metrics.json
+        --generations generations.jsonl --rows rows.jsonl --metrics metrics.json
 """
 
 import argparse

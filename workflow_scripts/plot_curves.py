@@ -4,7 +4,7 @@ Inputs: the run's metrics.jsonl and resolved spec. Output: curves.png.
 
 Example:
     python workflow_scripts/plot_curves.py --spec "$(cat results/demo/runs/sft_clean/spec.json)" \
-        --metrics results/demo/runs/sft_clean/metrics.jsonl --out /tmp/curves.png
+        --metrics results/demo/runs/sft_clean/metrics.jsonl --out curves.png
 """
 
 import argparse
