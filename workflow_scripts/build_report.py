@@ -38,8 +38,8 @@ def main() -> None:
         raise WinnowError(args.results, "there is no such folder", "build the study first")
 
     # Drawing and templates take a second to import: arguments are checked first.
-    from winnow.reporting.page import render  # noqa: PLC0415 - after the environment is checked
-    from winnow.reporting.sources import Results  # noqa: PLC0415 - likewise
+    from winnow.reporting.page import render  # noqa: PLC0415
+    from winnow.reporting.sources import Results  # noqa: PLC0415
 
     results = Results(args.results)
     page = render(results, study, args.benchmarks)
