@@ -1,8 +1,10 @@
 """Near-duplicates share a group, groups are whole in a split, and nothing but ids, texts and salt decides."""
 
+import itertools
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def table(path, prompts):
 
 
 def grouped(path, prompts, threshold=0.8):
-    groups, _ = group_prompts(table(path / "prompts.parquet", prompts), threshold)
+    groups, _ = group_prompts(table(path / "prompts.parquet", prompts), threshold, path)
     return {key: groups.name(key) for key in prompts}
 
 
@@ -102,11 +104,30 @@ def test_sketches_rule_out_what_is_far_from_alike(changes, may_be):
     assert set(verdicts) == {may_be}
 
 
-def test_a_large_bucket_is_compared_in_linear_time():
-    import numpy as np
+def _proposed(keys):
+    return {(int(one), int(other)) for pairs in proposals(keys) for one, other in pairs}
 
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=60))
+def test_texts_that_share_a_key_are_proposed(keys):
+    """All of them in a small bucket; in any bucket enough to join all that are in it, and never others."""
+    keys = np.array(keys, dtype=np.uint64).reshape(-1, 2)
+    shared, chained = set(), set()
+    for band in range(2):
+        buckets = {}
+        for index, key in enumerate(keys[:, band].tolist()):
+            buckets.setdefault(key, []).append(index)
+        for bucket in buckets.values():
+            every = set(itertools.combinations(bucket, 2))
+            shared |= every
+            linear = {*itertools.pairwise(bucket), *((bucket[0], index) for index in bucket[1:])}
+            chained |= every if len(bucket) <= 24 else linear
+    assert _proposed(keys) == chained <= shared
+
+
+def test_a_large_bucket_is_compared_in_linear_time():
     keys = np.zeros((500, 1), dtype=np.uint64)
-    pairs = set(proposals(keys))
+    pairs = _proposed(keys)
     assert len(pairs) < 1000
     groups = Groups()
     for one in range(500):

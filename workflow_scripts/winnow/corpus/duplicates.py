@@ -30,6 +30,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 Hashes = npt.NDArray[np.uint64]
 Signature = npt.NDArray[np.uint8]
+IndexPairs = npt.NDArray[np.int64]
 
 
 def _odd(name: str, count: int) -> Hashes:
@@ -110,30 +111,28 @@ def may_be_alike(one: Signature, other: Signature, threshold: float) -> npt.NDAr
     return estimate >= threshold - margin
 
 
-def proposals(keys: Hashes) -> Iterator[tuple[int, int]]:
+def proposals(keys: Hashes) -> Iterator[IndexPairs]:
     """Yield index pairs of texts that share a band key, the smaller index first; pairs may recur.
 
     Args:
         keys: band keys of texts in a fixed order. Shape: [texts, bands].
+
+    Yields:
+        Arrays of pairs, at most one pair for each text in each. Shape: [pairs, 2].
     """
     for band in range(keys.shape[1] if len(keys) else 0):
         order = np.argsort(keys[:, band], kind="stable")
         column = keys[order, band]
         starts = np.flatnonzero(np.append(True, column[1:] != column[:-1]))
-        ends = np.append(starts[1:], len(column))
-        for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
-            yield from _pairs([int(index) for index in order[start:end]])
-
-
-def _pairs(bucket: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of ascending indices: all of a small bucket, a linear number of a large one."""
-    if len(bucket) <= _ALL_PAIRS_UP_TO:
-        yield from ((one, other) for at, one in enumerate(bucket) for other in bucket[at + 1 :])
-        return
-    for at in range(1, len(bucket)):
-        yield bucket[0], bucket[at]
-        if at > 1:
-            yield bucket[at - 1], bucket[at]
+        sizes = np.diff(np.append(starts, len(column)))
+        first, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)  # of the bucket that each place is in
+        small = size <= _ALL_PAIRS_UP_TO
+        for distance in range(1, _ALL_PAIRS_UP_TO):
+            at = np.flatnonzero((first[distance:] == first[:-distance]) & small[distance:]) + distance
+            yield np.column_stack((order[at - distance], order[at]))
+        later = np.flatnonzero(~small & (first != np.arange(len(first))))
+        yield np.column_stack((order[first[later]], order[later]))
+        yield np.column_stack((order[later - 1], order[later]))
 
 
 class Groups:

@@ -203,7 +203,7 @@ def _unique_rows(candidates: Path, across_prompts: bool, ledger: Ledger) -> Iter
 
 def _twins(candidates: Path, across_prompts: bool) -> tuple[Groups, Groups]:
     """Return the groups of responses with equal texts, and of those (one of each) with similar texts."""
-    same, near, similar = Groups(), Groups(), SimilarTexts(candidates, "response_id", ["text"])
+    same, near, similar = Groups(), Groups(), SimilarTexts(candidates.parent)
     first: dict[bytes, str] = {}
     prompts: dict[str, str] = {}
     for row in read_rows(candidates, ["response_id", "prompt_id", "text"]):
@@ -214,7 +214,7 @@ def _twins(candidates: Path, across_prompts: bool) -> tuple[Groups, Groups]:
         key = (prompts[identity], normalised(row["text"]) or row["text"])
         twin = first.setdefault(bytes.fromhex(content_key(key)), identity)
         if twin == identity:
-            similar.add(row)
+            similar.add(identity, row["text"])
         same.join(twin, identity)
 
     def is_open(one: str, other: str) -> bool:

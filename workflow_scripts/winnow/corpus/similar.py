@@ -1,18 +1,19 @@
-"""Which rows of a table have similar texts, in time and memory that grow with the number of rows, not of pairs."""
+"""Which of many texts are similar, in time and memory that grow with the number of texts, not of pairs."""
 
+import tempfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
 
 from winnow.core.log import Progress
 from winnow.corpus.duplicates import (
     BANDS,
     MIN_SHINGLES,
     SIGNATURE,
+    Hashes,
+    IndexPairs,
     jaccard,
     may_be_alike,
     proposals,
@@ -20,82 +21,80 @@ from winnow.corpus.duplicates import (
     sketch,
 )
 
-_PAIRS_AT_ONCE = 4_000  # proposals whose shingles are in memory together
 _SKETCHES_AT_ONCE = 100_000
-
-Row = dict[str, Any]
 
 
 class SimilarTexts:
-    """Collects a sketch of each text as a table streams by, then names the pairs that are alike.
+    """Takes texts one by one, then names the pairs that are similar.
 
-    Memory holds an id and a sketch of 336 bytes for each text; where two must be compared, they are read again.
+    Memory holds an id and a sketch of 336 bytes for each text. Its shingles wait in a file without a name, which
+    takes somewhat more room than the texts and is gone with this object.
     """
 
-    def __init__(self, table: Path, key: str, columns: Sequence[str]) -> None:
-        """Prepare for a table.
+    def __init__(self, folder: Path) -> None:
+        """Start without texts.
 
         Args:
-            table: where the texts are.
-            key: the column that names a row.
-            columns: the columns whose texts are compared, together.
+            folder: where the file of shingles may be.
         """
-        self._table = table
-        self._key = key
-        self._columns = list(columns)
         self._ids: list[str] = []
         # Packed, or the objects would take more memory than the numbers.
         self._keys = array("Q")
         self._signatures = bytearray()
+        self._ends = array("Q", [0])  # of each text's shingles in the file, in bytes
+        self._file = tempfile.TemporaryFile(prefix=".shingles.", dir=folder)  # noqa: SIM115 (open as long as this is)
 
-    def text(self, row: Row) -> str:
-        """Return the text of a row that is compared."""
-        return "\n\n".join(row[column] for column in self._columns if row[column])
+    def add(self, identity: str, text: str) -> None:
+        """Take a text; one that is too short to be similar to another without being equal is left out.
 
-    def add(self, row: Row) -> None:
-        """Sketch a row; one that is too short to be similar to another without being equal is left out."""
-        found = shingles(self.text(row))
-        if len(found) >= MIN_SHINGLES:
-            self._ids.append(row[self._key])
-            keys, signature = sketch(found)
-            self._keys.frombytes(keys.tobytes())
-            self._signatures += signature.tobytes()
+        Args:
+            identity: its id, greater than those before.
+            text: the text.
+        """
+        found = shingles(text)
+        if len(found) < MIN_SHINGLES:
+            return
+        keys, signature = sketch(found)
+        self._ids.append(identity)
+        self._keys.frombytes(keys.tobytes())
+        self._signatures += signature.tobytes()
+        self._ends.append(self._ends[-1] + self._file.write(found.tobytes()))
 
     def pairs(self, threshold: float, is_open: Callable[[str, str], bool]) -> Iterator[tuple[str, str]]:
-        """Yield the id pairs, smaller id first, whose Jaccard similarity is at least `threshold`.
-
-        Rows must have been added in the order of their ids.
+        """Yield the id pairs, smaller id first and ascending, whose Jaccard similarity is at least `threshold`.
 
         Args:
             threshold: of the sets of word triples.
-            is_open: whether a pair still matters; texts of other pairs are not read.
+            is_open: whether a pair still matters; the texts of other pairs are not compared.
         """
+        self._file.flush()
+        worth = self._worth_comparing(threshold)
+        progress = Progress("similar pairs checked", len(worth))
+        held, shingles_of_one = -1, np.empty(0, dtype=np.uint64)
+        for one, other in worth.tolist():
+            progress.step()
+            pair = self._ids[one], self._ids[other]
+            if not is_open(*pair):
+                continue
+            if one != held:
+                held, shingles_of_one = one, self._shingles(one)
+            if jaccard(shingles_of_one, self._shingles(other)) >= threshold:
+                yield pair
+
+    def _worth_comparing(self, threshold: float) -> IndexPairs:
+        """Return the proposed pairs whose sketches do not rule them out, ascending. Shape: [pairs, 2]."""
         keys = np.frombuffer(self._keys, dtype=np.uint64).reshape(-1, BANDS)
-        proposed = list(self._worth_reading(sorted(set(proposals(keys))), threshold))
-        progress = Progress("similar pairs checked", len(proposed))
-        for start in range(0, len(proposed), _PAIRS_AT_ONCE):
-            batch = [(self._ids[one], self._ids[other]) for one, other in proposed[start : start + _PAIRS_AT_ONCE]]
-            batch = [pair for pair in batch if is_open(*pair)]
-            found = {row[self._key]: shingles(self.text(row)) for row in self._rows({key for p in batch for key in p})}
-            yield from (pair for pair in batch if jaccard(found[pair[0]], found[pair[1]]) >= threshold)
-            progress.step(_PAIRS_AT_ONCE)
-
-    def _worth_reading(self, proposed: list[tuple[int, int]], threshold: float) -> Iterator[tuple[int, int]]:
-        """Yield the proposed pairs whose sketches do not rule them out."""
         signatures = np.frombuffer(self._signatures, dtype=np.uint8).reshape(-1, SIGNATURE)
-        for start in range(0, len(proposed), _SKETCHES_AT_ONCE):
-            batch = proposed[start : start + _SKETCHES_AT_ONCE]
-            ones, others = np.array(batch).T
-            alike = may_be_alike(signatures[ones], signatures[others], threshold)
-            yield from (pair for pair, worth in zip(batch, alike, strict=True) if worth)
+        worth = [np.empty(0, dtype=np.int64)]  # of one number for each pair
+        for proposed in proposals(keys):
+            for start in range(0, len(proposed), _SKETCHES_AT_ONCE):
+                ones, others = proposed[start : start + _SKETCHES_AT_ONCE].T
+                alike = may_be_alike(signatures[ones], signatures[others], threshold)
+                worth.append(ones[alike] * len(keys) + others[alike])
+        return np.column_stack(np.divmod(np.unique(np.concatenate(worth)), max(1, len(keys))))
 
-    def _rows(self, wanted: set[str]) -> Iterator[Row]:
-        """Yield the rows with these ids; groups of rows without any of them are skipped."""
-        if not wanted:
-            return
-        chosen = ds.field(self._key).isin(sorted(wanted))
-        # One thread and no reading ahead: memory matters more here than speed.
-        table = ds.dataset(self._table, format="parquet")
-        columns = [self._key, *self._columns]
-        for batch in table.to_batches(columns, filter=chosen, use_threads=False, batch_readahead=0):
-            yield from batch.to_pylist()
+    def _shingles(self, index: int) -> Hashes:
+        """Return the shingles of a text."""
+        start, end = self._ends[index], self._ends[index + 1]
+        self._file.seek(start)
+        return np.frombuffer(self._file.read(end - start), dtype=np.uint64)

@@ -35,17 +35,18 @@ def _digest(text: str) -> bytes:
     return bytes.fromhex(sha256_text(text))[:16]
 
 
-def group_prompts(prompts: Path, threshold: float) -> tuple[Groups, dict[str, int]]:
+def group_prompts(prompts: Path, threshold: float, folder: Path) -> tuple[Groups, dict[str, int]]:
     """Put prompts with equal texts, equal titles or similar texts into groups.
 
     Args:
         prompts: a table of prompts, ordered by id.
         threshold: the least Jaccard similarity of word triples at which two prompts are alike.
+        folder: where a temporary file may be.
 
     Returns:
         The groups, and how many joins each rule made.
     """
-    groups, similar = Groups(), SimilarTexts(prompts, "prompt_id", _TEXTS)
+    groups, similar = Groups(), SimilarTexts(folder)
     by_text: dict[bytes, str] = {}
     by_title: dict[bytes, str] = {}
     shared: dict[str, list[str]] = {}  # first prompt of a title that several share → the others
@@ -54,10 +55,11 @@ def group_prompts(prompts: Path, threshold: float) -> tuple[Groups, dict[str, in
     for row in read_rows(prompts, ["prompt_id", *_TEXTS]):
         progress.step()
         identity, title = row["prompt_id"], normalised(row["title"] or "")
+        text = "\n\n".join(row[column] for column in _TEXTS if row[column])
         groups.add(identity)
-        twin = by_text.setdefault(_digest(normalised(similar.text(row))), identity)
+        twin = by_text.setdefault(_digest(normalised(text)), identity)
         if twin == identity:
-            similar.add(row)
+            similar.add(identity, text)
         joins["equal text"] += groups.join(twin, identity)
         if len(title) >= _TITLE_CHARS:
             first = by_title.setdefault(_digest(title), identity)
@@ -79,7 +81,8 @@ def split_prompts(prompts: Path, splits: Splits, threshold: float, out: Path) ->
     Returns:
         Counts for the manifest: prompts, groups and shares by split, joins by rule, the largest group.
     """
-    groups, joins = group_prompts(prompts, threshold)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    groups, joins = group_prompts(prompts, threshold, out.parent)
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     optimize = 0
