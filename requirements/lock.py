@@ -1,7 +1,8 @@
 """Lock every requirements/*.in into *.txt, and write the pins into envs/*.yaml.
 
-One resolution serves all kinds of work (dev.in includes the others), so that they can share one
-virtual environment; each kind's lock is the part of it that the kind needs. Run by `make lock`.
+One resolution serves all kinds of work but one (dev.in includes them), so that they can share one
+virtual environment; each kind's lock is the part of it that the kind needs. vLLM pins packages of its own, so
+the judge is resolved alone and lives apart. Run by `make lock`.
 CUDA's own packages are left to torch, which pins them exactly: a lock made with a CPU build has none.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).parent
 ENVIRONMENTS = REQUIREMENTS.parent / "envs"
 KINDS = ("data", "train", "report")
+ALONE = "judge"
 PYTHON = "3.11"
 
 
@@ -38,8 +40,8 @@ def environment(kind: str, pins: list[str]) -> str:
 def main() -> None:
     """Lock everything."""
     compile_lock("dev")
-    for kind in KINDS:
-        pins = compile_lock(kind, REQUIREMENTS / "dev.txt")
+    for kind in (*KINDS, ALONE):
+        pins = compile_lock(kind, REQUIREMENTS / "dev.txt" if kind in KINDS else None)
         (ENVIRONMENTS / f"{kind}.yaml").write_text(environment(kind, pins))
 
 

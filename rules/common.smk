@@ -64,7 +64,6 @@ def base_runs(study):
 wildcard_constraints:
     study=alternatives(STUDIES),
     corpus=alternatives(names("corpora")),
-    batch=alternatives(f"corpus-{name}" for name in names("corpora")),
     shard=r"\d+",
     shards=r"\d+",
     dataset=alternatives(names("datasets")),

@@ -57,6 +57,8 @@ rule build_report:
             for name in ("ingest", "splits")
         ],
         scores="results/{study}/scores/scores.manifest.json",
+        judge_report="results/{study}/scores/judge_report.json",
+        checklist=chosen_checklist,
         validations=lambda wildcards: validations(wildcards.study),
         exports=lambda wildcards: exports(wildcards.study),
         runs=per_run("manifest.json"),
@@ -80,8 +82,11 @@ rule build_report:
         spec=lambda wildcards: spec(study_of(wildcards)),
         results=subpath(output.report, parent=True),
         benchmarks="results/{study}/benchmarks",
+        checklist=lambda wildcards, input: (
+            f"--checklist-result {shlex.quote(str(input.checklist))}" if input.checklist else ""
+        ),
     message:
         "Writing the report of {wildcards.study}"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --results {params.results:q}"
-        " --benchmarks {params.benchmarks:q} --out {output.report:q} > {log:q} 2>&1"
+        " --benchmarks {params.benchmarks:q} {params.checklist} --out {output.report:q} > {log:q} 2>&1"

@@ -94,24 +94,86 @@ def _data(root: Path, draw: random.Random) -> None:
     _json(root / "scores" / "judge_report.json", judge_report())
 
 
-def judge_report(null_rate: float = 0.01) -> dict[str, Any]:
-    """Return a judge report as gather_scores.py writes it."""
-    people = [
-        {"item": f"item_{j:02}", "aspect": "clarity", "n": 40, "kappa": 0.123 + j, "kappa_interval": [-0.1, 0.3]}
-        | {"judge_yes": 0.5, "people_marked": 0.2, "observed_agreement": 0.6, "expected_agreement": 0.5}
+def _agreement(column: str, **more: Any) -> list[dict[str, Any]]:
+    """Return made-up agreement of three items; the last has no kappa."""
+    return [
+        {
+            "item": f"item_{j:02}",
+            "n": 40,
+            "kappa": (0.123, 0.423, None)[j],
+            "kappa_interval": ([-0.1, 0.3], None)[j == 2],
+        }
+        | {"judge_yes": 0.5, column: 0.2, "observed_agreement": 0.6, "expected_agreement": 0.5}
         | {"ac1": 0.2, "alpha": None}
+        | more
         for j in range(3)
     ]
+
+
+def _flips(flips: int, n: int) -> dict[str, Any]:
+    return {
+        "flips": flips,
+        "n": n,
+        "rate": flips / n,
+        "interval": [0.9 * flips / n, 1.1 * flips / n] if flips else None,
+    }
+
+
+def judge_report(null_rate: float = 0.01, **blocks: Any) -> dict[str, Any]:
+    """Return a judge report as gather_scores.py writes it, with some blocks changed."""
+    again = {"judge": {"model": "stub", "revision": "<b>1</b>"}, "responses": 200, "prompts": 60, "mean_kappa": 0.273}
+    again |= {"nulls": {"asked": 4000, "judge": 40, "again": 44}, "flips": _flips(82, 3920)}
+    directions = {"flips": _flips(100, 3920), "to_yes": _flips(95, 2000), "to_no": _flips(5, 1920)}
+    people = {"in_words": "agreement with people is poor", "items": _agreement("people_marked", aspect="clarity")}
+    sheet = {"in_words": "agreement with people is moderate", "items": _agreement("people_yes"), "file": "sheet.csv"}
     return {
         "rows": 240,
         "items": [{"item": "item_00", "n": 240, "yes": 3}],
         "null_rate": {"overall": null_rate, "by_length_quartile": [{"quartile": 1, "n": 60, "null_rate": 0.0}]},
         "correlations": {"count_and_rating": {"n": 228, "pearson": 0.314159, "spearman": 0.3}},
+        "left_out": {"responses": 7, "units": 31415},
         "judge": {"model": "lexical", "mode": "item"},
-        "gates": [{"name": "null_rate", "value": null_rate, "threshold": 0.02, "passed": null_rate <= 0.02}],
-        "human_agreement": {"in_words": "agreement with people is poor", "mapping": "an aspect", "items": people}
-        | {"judged_and_annotated": 40, "annotated_not_judged": 2},
-    }
+        "gates": [
+            _gate("null_rate", null_rate, 0.02, passed=null_rate <= 0.02),
+            _gate("retest_kappa", None, 0.6, passed=None, bound="at_least", note="not measured: <i>left out</i>"),
+            _gate("people_kappa", 0.273, None, passed=None, bound="at_least"),
+        ],
+        "retest": again | {"items": _agreement("again_yes")},
+        "reordered": None,
+        "second": again | {"items": _agreement("second_yes")},
+        "injected": again | directions | {"by_injection": [{"injection": "in_german", "responses": 9} | directions]},
+        "human_sheet": sheet | {"rows": 100, "rows_with_answers": 61, "answers": 1200, "empty_cells": 800},
+        "human_agreement": people | {"mapping": "an aspect", "judged_and_annotated": 40, "annotated_not_judged": 2},
+    } | blocks
+
+
+def _gate(name: str, value: float | None, threshold: float | None, **more: Any) -> dict[str, Any]:
+    return {"name": name, "value": value, "threshold": threshold, "bound": "at_most", "note": None} | more
+
+
+def optimal_checklist(**changes: Any) -> dict[str, Any]:
+    """Return an optimal_checklist.json as optimize_checklist.py writes it, as far as it is read."""
+    stats = {"prevalence": 0.5, "auc": 0.55, "kappa": None, "corr_len": 0.3, "corr_rating": -0.1}
+    stats |= {"phi_max": 0.4, "selection_freq": 0.83}
+    return {
+        "version": 1,
+        "status": "not_better_than_chance",
+        "target": "alignment",
+        "K": 8,
+        "questions": [
+            {"id": f"item_{j:02}", "text": f"Does it <u>say</u> {j}?", "order": j + 1, "stats": stats} for j in range(8)
+        ],
+        "dropped": [{"id": "item_17", "reason": "prevalence 0.97 is above 0.95, <s>too much</s>"}],
+        "cv": {
+            "auc": 0.561,
+            "se": 0.012,
+            "curve": [{"k": k, "auc": 0.5 + 0.07 * (1 - 0.8**k), "se": 0.012} for k in range(1, 16)],
+        },
+        "permutation": {"p": 0.125, "B": 199, "null95": 0.569},
+        "baselines": {"random": {"mean": 0.531, "se": 0.004, "subsets": 100}, "all_candidates": 0.548, "length": 0.5432}
+        | {"all_survivors": 0.551, "l1_logistic": {"auc": 0.583, "strength": 0.1}},
+        "data": {"n_reviews": 1234, "n_papers": 321},
+    } | changes
 
 
 def _datasets(root: Path, draw: random.Random) -> None:

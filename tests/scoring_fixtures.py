@@ -16,6 +16,19 @@ SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 ICLR = Path(__file__).parents[1] / "resources" / "checklists" / "iclr.yaml"
 PROSE = "This is a review of the paper, and it is as long as it has to be for the judge to read it."
 
+# What tokenizers hold for more than letters, as written in their vocabularies.
+CHAT_TOKENS = (
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>",
+    "<|end_header_id|>", "<|system|>", "<|user|>", "<|assistant|>", "<|channel|>", "<|message|>", "<|vision_start|>",
+    "<|begin▁of▁sentence|>", "<|end▁of▁sentence|>", "<|User|>", "<|Assistant|>", "<｜User｜>", "<｜Assistant｜>",
+    "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<s>", "</s>", "<bos>", "<eos>", "<unk>", "<pad>", "<0x0A>",
+    "<start_of_turn>", "<end_of_turn>", "<think>", "</think>", "<answer>", "</answer>", "<image>", "<video>",
+    "<audio>", "<tool_call>", "<extra_id_1>", "<seed:bos>", "<SPECIAL_12>", "[INST]", "[/INST]", "<<SYS>>",
+    "<</SYS>>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[THINK]", "[IMG]", "[gMASK]", "[CLS]", "[SEP]",
+    "]~b]", "]~!b[", "[e~[", ">>QUESTION<<", ">>ANSWER<<", "|||EMAIL_ADDRESS|||", "[|system|]",
+    "[|endofturn|]", "[UNUSED_TOKEN_145]",
+)  # fmt: skip
+
 
 def items(count=8, **changes):
     """Items whose cue is their own name; `changes` are of the first."""
@@ -39,6 +52,16 @@ def checklist_file(path, **changes):
 def spec(**changes):
     signal = {"kind": "checklist", "checklist": "checklist.yaml", "judge": {"backend": "lexical"}}
     return json.dumps(signal | changes)
+
+
+def batch_spec(**changes):
+    """A batch, as the rules hand it to judge_responses."""
+    return json.dumps({"judge": {"backend": "lexical"}} | changes)
+
+
+def kept(file):
+    """The judgements in a file of the cache, without the lines that commit them."""
+    return [line for line in map(json.loads, file.read_text().splitlines()) if "key" in line]
 
 
 def responses_table(path, texts, *, prompt="p{}", per_prompt=2, **changes):
@@ -95,7 +118,8 @@ def script(name, *arguments, check=True, **named):
 class StubJudge:
     """Answers yes to all, and remembers what it was asked."""
 
-    def __init__(self, **identity):
+    def __init__(self, chunk_texts=500, **identity):
+        self.chunk_texts = chunk_texts
         self.identity = Identity(
             **({"model": "stub", "revision": "1", "prompt_sha": "1", "mode": "item", "seed": None} | identity)
         )

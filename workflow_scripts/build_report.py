@@ -1,6 +1,7 @@
 """Write a study's report: one HTML file that opens offline and names the source of every number.
 
-Inputs: the resolved study, its folder of results, and the folder of Snakemake's benchmark files.
+Inputs: the resolved study, its folder of results, the folder of Snakemake's benchmark files, and how the study's
+checklist was chosen, if it was.
 Output: report.html. Files that are absent are listed at its head.
 
 Example:
@@ -26,6 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--spec", required=True, help="the resolved study, as JSON")
     parser.add_argument("--results", type=Path, required=True, help="results/<study>")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of benchmark files, may be absent")
+    parser.add_argument("--checklist-result", type=Path, help="optimal_checklist.json, where the study chose one")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
@@ -42,7 +44,7 @@ def main() -> None:
     from winnow.reporting.sources import Results  # noqa: PLC0415
 
     results = Results(args.results)
-    page = render(results, study, args.benchmarks)
+    page = render(results, study, args.benchmarks, args.checklist_result)
     write_text(args.out, page)
     log(f"{study.study}: {len(results.read)} files read, {len(results.missing)} absent, {len(page):,} characters")
 

@@ -1,14 +1,15 @@
 """Gather the judged shards of a study into score rows, and report on the judge.
 
-Inputs: all judged shards, prompts and responses of every corpus, the checklist, and labels by people if
-the study names any. Outputs: review_evaluations.jsonl (one row per judged response, ordered by corpus and
-response_id), judge_report.json and a manifest.
+Inputs: all judged shards, prompts and responses of every corpus, the checklist, the batches that judged a sample once
+more (signal.reliability), and labels by people and a sheet that people filled in, if the study names any. Outputs:
+review_evaluations.jsonl (one row per judged response, ordered by corpus and response_id), judge_report.json and a
+manifest.
 
 Where a gate fails, the report is written and the scores are not, so that nothing is built on them. Its
 twin judge_report.failed.json stays when Snakemake clears a failed step's outputs away.
 
     python workflow_scripts/gather_scores.py --spec '{"kind": "checklist", "checklist": "",
-        "judge": {"backend": "lexical"}}' --checklist resources/checklists/iclr.yaml \
+        "judge": {"backend": "lexical"}, "reliability": {"sample": 0}}' --checklist resources/checklists/iclr.yaml \
         --judged papers=judged/corpus-papers/0-of-1.jsonl --prompts papers=prompts.parquet \
         --responses papers=responses.parquet --scores review_evaluations.jsonl \
         --report judge_report.json --manifest scores.manifest.json
@@ -28,17 +29,21 @@ from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
 from winnow.core.study import parse
 from winnow.scoring.annotations import read_annotations
-from winnow.scoring.checklist import load_checklist
-from winnow.scoring.gather import Corpus, Joined, score_rows
+from winnow.scoring.checklist import Checklist, load_checklist
+from winnow.scoring.gates import failure, gates_of
+from winnow.scoring.gather import Corpus, Joined, named_path, score_rows
 from winnow.scoring.people import People
-from winnow.scoring.report import JudgeReport, gate
+from winnow.scoring.reliability import KINDS, Comparison, Kind, SampleBatch, check_batches
+from winnow.scoring.report import JudgeReport
+from winnow.scoring.sheet import Sheet
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, _, path = text.partition("=")
-    if not name or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
-    return name, Path(path)
+def _batch(text: str) -> tuple[Kind, str, Path]:
+    name, path = named_path(text)
+    kind, _, corpus = name.partition(":")
+    if kind not in KINDS or not corpus:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KIND:CORPUS=PATH with KIND in {', '.join(KINDS)}")
+    return kind, corpus, path
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +51,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the study's signal, in JSON")
     for name in ("judged", "prompts", "responses"):
-        parser.add_argument(f"--{name}", nargs="+", type=_named, required=True, help="NAME=PATH, NAME being a corpus")
+        parser.add_argument(
+            f"--{name}", nargs="+", type=named_path, required=True, help="NAME=PATH, NAME being a corpus"
+        )
+    parser.add_argument(
+        "--compared", nargs="*", type=_batch, default=[], help="KIND:CORPUS=PATH, all shards of judged/KIND-CORPUS"
+    )
+    parser.add_argument("--sheet", type=Path, help="the sheet of write_sheet.py, filled in")
     parser.add_argument("--annotations", type=Path, help="people's labels, .jsonl or .jsonl.gz")
     for name in ("checklist", "scores", "report", "manifest"):
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -64,17 +75,25 @@ def _corpora(args: argparse.Namespace) -> list[Corpus]:
     ]
 
 
-def _write_report(args: argparse.Namespace, signal: ChecklistSignal, report: JudgeReport, more: dict[str, Any]) -> None:
+def _comparison(args: argparse.Namespace, signal: ChecklistSignal, checklist: Checklist) -> Comparison:
+    """Return the batches of the reliability tests, read, of which there must be those that the study asks for."""
+    names = sorted({(kind, corpus) for kind, corpus, _ in args.compared})
+    batches = [
+        SampleBatch(kind, corpus, [path for *name, path in args.compared if tuple(name) == (kind, corpus)])
+        for kind, corpus in names
+    ]
+    check_batches(batches, signal.reliability, dict(args.prompts))
+    return Comparison(batches, checklist)
+
+
+def _write_report(args: argparse.Namespace, signal: ChecklistSignal, report: dict[str, Any]) -> None:
     """Write the report, and stop where a gate failed."""
     failed_report = args.report.with_suffix(".failed.json")
-    gates = [gate("null_rate", report.null_rate(), signal.max_null_rate)]
-    content = report.as_dict() | more | {"gates": gates}
+    content = report | {"gates": gates_of(report, signal.gates)}
     write_json(args.report, content)
-    if failed := [one for one in gates if not one["passed"]]:
+    if failed := [one for one in content["gates"] if one["passed"] is False]:
         write_json(failed_report, content)
-        problem = "; ".join(f"gate {one['name']}: {one['value']} is above {one['threshold']}" for one in failed)
-        fix = "see which items and lengths go unanswered there; mend the judge or checklist, or raise max_null_rate"
-        raise WinnowError(failed_report, problem, fix)
+        raise failure(failed_report, failed)
     failed_report.unlink(missing_ok=True)
 
 
@@ -84,34 +103,42 @@ def main() -> None:
     signal = parse(ChecklistSignal, json.loads(args.spec), "--spec")
     corpora, checklist = _corpora(args), load_checklist(args.checklist)
     report, joined, tally = JudgeReport(checklist), Joined(checklist.sha256), Tally()
+    comparison = _comparison(args, signal, checklist)
     people = People(args.annotations, read_annotations(args.annotations), checklist) if args.annotations else None
+    sheet = Sheet(args.sheet, checklist, dict(args.responses)) if args.sheet else None
+    collectors = [one for one in (report, comparison, people, sheet) if one is not None]
     for stale in (args.manifest, args.scores):
         stale.unlink(missing_ok=True)
     with replacing(args.scores) as part:
         with part.open("w", encoding="utf-8") as out:
             for row in score_rows(corpora, joined, items=len(checklist.questions)):
                 out.write(canonical_json(row) + "\n")
-                report.add(row)
-                if people is not None:
-                    people.add(row)
+                for collector in collectors:
+                    collector.add(row)
         joined.check(limit=signal.limit)
+        comparison.check(joined.judge, joined.rows, signal.reliability.sample)
         more = {"judge": joined.judge, "human_agreement": people.report() if people else None}
-        _write_report(args, signal, report, more)
-    if more["human_agreement"] is not None:
-        log(more["human_agreement"]["in_words"])
+        more["human_sheet"] = sheet.report() if sheet else None
+        _write_report(args, signal, report.as_dict() | comparison.report() | more)
+    for block in (more["human_agreement"], more["human_sheet"]):
+        if block is not None:
+            log(f"{block['file']}: {block['in_words']}")
     tally.read = sum(joined.rows.values()) + sum(joined.unjudged.values())
     tally.kept = report.rows
     tally.drop("not drawn by signal.limit", sum(joined.unjudged.values()))
     tables = {f"{kind}/{c.name}": getattr(c, kind) for c in corpora for kind in ("prompts", "responses")}
-    annotations = {"annotations": args.annotations} if args.annotations else {}
+    given = {name: path for name in ("annotations", "sheet") if (path := getattr(args, name))}
+    # Where the sheet lies is nobody's business; its hash is among the inputs.
+    tests = signal.reliability.model_dump(mode="json", exclude={"sheet"})
     write_manifest(
         args.manifest,
         step="gather_scores",
-        inputs={"checklist": args.checklist} | tables | annotations,
+        inputs={"checklist": args.checklist} | tables | given,
         outputs={"scores": args.scores, "report": args.report},
-        settings=signal.model_dump(mode="json", include={"judge", "limit", "max_null_rate"}),
+        settings=signal.model_dump(mode="json", include={"judge", "limit", "gates"}) | {"reliability": tests},
         counts={"responses": tally.as_dict()},
         judged=joined.sha256,
+        compared=comparison.sha256,
         judge=joined.judge,
     )
     log(f"{report.rows:,} score rows, {report.null_rate():.2%} of answers missing")

@@ -1,29 +1,180 @@
-"""From wildcards to files: checklists, judged shards and their arguments."""
+"""From wildcards to files and settings: checklists, batches of judging, their shards and models."""
 
-JUDGED = "results/{study}/judged/corpus-{corpus}/{shard}-of-{shards}.jsonl"
+import shlex
+import shutil
+
+JUDGED = "results/{study}/judged/{batch}/{shard}-of-{shards}.jsonl"
+OPTIMAL = "results/{study}/checklist/optimal_checklist.json"
+
+# What a batch judges, and how it differs from judging the corpus: its name is <kind>-<corpus>.
+BATCHES = {
+    "corpus": {},
+    "candidates": {"part": "optimize"},
+    "candidates_retest": {"part": "optimize", "variant": "retest"},
+    "candidates_retest2": {"part": "optimize", "variant": "retest2"},
+    "retest": {"variant": "retest"},
+    "reordered": {"variant": "reordered"},
+    "injected": {"injected": True},
+    "second": {},
+}
 
 
-def checklist_file(wildcards):
-    """Return the checklist that a study judges by."""
+def kind_of(batch):
+    """Return the kind and the corpus of a batch."""
+    return batch.split("-", 1)
+
+
+def compared_kinds(signal):
+    """Return the kinds of batches in which a sample is judged again, to test the judge."""
+    if signal.reliability.sample == 0:
+        return []
+    return [*signal.reliability.checks, *(["second"] if signal.reliability.second_judge else [])]
+
+
+def retest_kinds(signal):
+    """Return the kinds of batches in which candidate items are judged again, to see which are stable."""
+    return ["candidates_retest", "candidates_retest2"] if signal.optimize.retest_sample else []
+
+
+def judge_of(wildcards):
+    """Return the settings of the judge of a batch."""
+    signal = study_of(wildcards).signal
+    if kind_of(wildcards.batch)[0] != "second":
+        return signal.judge
+    if signal.reliability.second_judge is None:
+        raise WorkflowError(f"studies/{wildcards.study}.yaml: there is no signal.reliability.second_judge")
+    return signal.reliability.second_judge
+
+
+def smallest_limit(*limits):
+    """Return the smallest of several limits, of which 0 is none."""
+    return min((limit for limit in limits if limit), default=0)
+
+
+def batch_settings(wildcards):
+    """Return what a batch judges and how: what a job needs to know, and no more."""
+    signal, (kind, _) = study_of(wildcards).signal, kind_of(wildcards.batch)
+    sample = 0
+    if kind.startswith("candidates_"):
+        sample = signal.optimize.retest_sample
+    elif kind in compared_kinds(signal):
+        sample = signal.reliability.sample
+    judge = verdict_settings(judge_of(wildcards).model_dump(mode="json"))
+    return BATCHES[kind] | {"judge": judge, "limit": smallest_limit(signal.limit, sample)}
+
+
+def verdict_settings(judge):
+    """Return a judge's settings without where and how long it may run, which change no verdict."""
+    return {key: value for key, value in judge.items() if key not in ("threads", "mem_mb", "runtime")}
+
+
+def scoring_settings(signal):
+    """Return a study's signal without what only the scheduler is told."""
+    settings = signal.model_dump(mode="json")
+    settings["judge"] = verdict_settings(settings["judge"])
+    if settings["reliability"]["second_judge"]:
+        settings["reliability"]["second_judge"] = verdict_settings(settings["reliability"]["second_judge"])
+    return settings
+
+
+def given_checklist(wildcards):
+    """Return the checklist that a study names."""
     return existing(
         [study_of(wildcards).signal.checklist],
         f"studies/{wildcards.study}.yaml, key signal.checklist",
     )
 
 
-def judged_corpus(wildcards):
-    """Return the responses that a batch of judging covers."""
-    return f"results/{wildcards.study}/corpus/{wildcards.batch.removeprefix('corpus-')}/responses.parquet"
+def checklist_file(wildcards):
+    """Return the checklist that a study's corpora are judged by: the one it names, or the best of its items."""
+    return chosen_checklist(wildcards) or given_checklist(wildcards)
 
 
-def judged(wildcards, pattern):
-    """Return `pattern` filled in for every shard of the study's corpora, as many as the study asks for."""
-    shards = study_of(wildcards).signal.shards
+def chosen_checklist(wildcards):
+    """Return the checklist that a study chose itself, if it chooses one."""
+    return OPTIMAL.format(study=wildcards.study) if study_of(wildcards).signal.optimize is not None else []
+
+
+def checklist_of_batch(wildcards):
+    """Return the checklist of a batch: candidates are judged by all that there are."""
+    is_choosing = kind_of(wildcards.batch)[0].startswith("candidates")
+    return given_checklist(wildcards) if is_choosing else checklist_file(wildcards)
+
+
+def judged_corpus(table):
+    """Return a function from wildcards to a table of the corpus that a batch of judging covers."""
+    return lambda wildcards: f"results/{wildcards.study}/corpus/{kind_of(wildcards.batch)[1]}/{table}.parquet"
+
+
+def splits_of_batch(wildcards):
+    """Return the splits, if a batch covers a part of them."""
+    return judged_corpus("splits")(wildcards) if BATCHES[kind_of(wildcards.batch)[0]].get("part") else []
+
+
+def injections_of_batch(wildcards):
+    """Return the file of instructions to plant, if a batch plants them."""
+    return "resources/injections.yaml" if BATCHES[kind_of(wildcards.batch)[0]].get("injected") else []
+
+
+def judge_model(wildcards):
+    """Return the manifest of the judge's model, if it has one that lies here."""
+    judge = judge_of(wildcards)
+    if judge.backend != "vllm":
+        return []
+    if not IN_CONDA and shutil.which(PYTHON["judge"]) is None:
+        raise WorkflowError(
+            f"config.yaml, key interpreters.judge: {PYTHON['judge']}: there is no such interpreter\n"
+            "  fix: `make judge` makes one with vLLM for a CPU; or give one with vLLM for GPUs, or use --sdm conda"
+        )
+    return f"results/{wildcards.study}/models/{judge.model}/manifest.json"
+
+
+def judge_kind(wildcards):
+    """Return the kind of environment that a batch's judge needs."""
+    return "judge" if judge_of(wildcards).backend == "vllm" else "data"
+
+
+def optional(*flags):
+    """Return a function to the arguments of those inputs that a job has, each named like its flag."""
+    return lambda wildcards, input: " ".join(
+        f"--{flag} {shlex.quote(str(input.get(flag)))}" for flag in flags if input.get(flag)
+    )
+
+
+def judged(wildcards, kinds, pattern=JUDGED):
+    """Return `pattern` for every shard of some kinds of batches; those that judge a sample have one shard."""
+    signal = study_of(wildcards).signal
     return [
-        pattern.format(study=wildcards.study, corpus=corpus, shard=shard, shards=shards)
+        pattern.format(
+            study=wildcards.study,
+            kind=kind,
+            corpus=corpus,
+            batch=f"{kind}-{corpus}",
+            shard=shard,
+            shards=shards,
+        )
+        for kind in kinds
         for corpus in study_of(wildcards).corpora
+        for shards in [signal.shards if kind in ("corpus", "candidates") else 1]
         for shard in range(shards)
     ]
+
+
+def flagged(flag, values):
+    """Return arguments with their flag before them, or none at all."""
+    return [flag, *values] if values else []
+
+
+def compared_arguments(wildcards):
+    """Return KIND:CORPUS=PATH arguments for the batches in which a sample was judged again."""
+    kinds = compared_kinds(study_of(wildcards).signal)
+    return flagged("--compared", judged(wildcards, kinds, f"{{kind}}:{{corpus}}={JUDGED}"))
+
+
+def retest_arguments(wildcards):
+    """Return CORPUS=PATH arguments for the batches in which candidate items were judged again."""
+    kinds = retest_kinds(study_of(wildcards).signal)
+    return flagged("--retests", judged(wildcards, kinds, f"{{corpus}}={JUDGED}"))
 
 
 def per_corpus(table):
@@ -42,7 +193,10 @@ def per_corpus_arguments(table):
     )
 
 
-def annotation_files(wildcards):
-    """Return the people's labels that a judge is measured against, if the study names any."""
-    annotations = study_of(wildcards).signal.annotations
-    return existing([annotations], f"studies/{wildcards.study}.yaml, key signal.annotations") if annotations else []
+def optional_file(key, path):
+    """Return the file that a key of the study names, if it names one."""
+    return lambda wildcards: (
+        existing([found], f"studies/{wildcards.study}.yaml, key {key}")
+        if (found := path(study_of(wildcards).signal))
+        else []
+    )

@@ -16,7 +16,7 @@ LEAVES = {"core", "graders", "numerics", "generation"}
 STAGES = {folder.name for folder in LIBRARY.iterdir() if (folder / "__init__.py").is_file()} - LEAVES
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "vllm"}
 LIGHT_ROOMS = {"core", "graders", "corpus", "scoring", "datasets"}
-MAY_BE_HEAVY = {"datasets/render.py", "datasets/validate.py"}
+MAY_BE_HEAVY = {"datasets/render.py", "datasets/validate.py", "scoring/vllm.py"}
 
 
 def rooms_imported(file):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 import build_report
-from report_fixtures import DROPPED, HOSTILE, judge_report, make_results
+from report_fixtures import DROPPED, HOSTILE, judge_report, make_results, optimal_checklist
 from winnow.core.errors import WinnowError
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "line", "rect"}
@@ -50,10 +50,10 @@ class Page(HTMLParser):
             self.text.append(data)
 
 
-def build(monkeypatch, root, out, study=None):
+def build(monkeypatch, root, out, study=None, *more):
     spec = json.loads((root / "study.json").read_text()) if study is None else study
     arguments = ["--spec", json.dumps(spec), "--results", str(root), "--benchmarks", str(root / "benchmarks")]
-    monkeypatch.setattr(sys, "argv", ["build_report.py", *arguments, "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["build_report.py", *arguments, "--out", str(out), *more])
     build_report.main()
     return out.read_text(encoding="utf-8")
 
@@ -118,8 +118,8 @@ def test_the_head_says_what_must_be_known(page):
     text = words(page)
     assert "synthetic (papers)" in text
     assert "random tiny model" in text
-    assert "given, not validated" in text  # validation rule C12
-    assert "1 of 1 gates passed" in text
+    assert "given, not tested" in text  # validation rule C12
+    assert "1 of 2 gates passed, 1 not measured, 1 not gated" in text
     assert "6 rules checked in 2 tables, none failed, 2 with a warning" in text
     assert "Alarms attention 1: dpo_clean-beta0.05" in text
     assert "Missing" not in text
@@ -143,9 +143,81 @@ def test_every_number_of_the_comparison_is_on_the_page(root, page):
 def test_the_judge_is_shown_against_people_and_gates(page):
     text = words(page)
     assert "agreement with people is poor" in text
-    assert "item_01 clarity 40 1.12 [−0.10, 0.30] 50.0 % 20.0 % 60.0 % 50.0 % 0.20 –" in text
-    assert "null_rate 0.01 0.02 yes" in text
+    assert "item_01 clarity 40 0.42 [−0.10, 0.30] 50.0 % 20.0 % 60.0 % 50.0 % 0.20 –" in text
+    assert "item_02 clarity 40 – 50.0 %" in text
+    assert "null rate unanswered items 0.01 at most 0.02 passed" in text
+    assert re.search(r"retest kappa .* – at least 0.6 not measured not measured: <i>left out</i>", text)
+    assert re.search(r"people kappa .* 0.273 – not gated", text)
     assert "0.3142" in text
+
+
+def test_the_judge_is_shown_against_itself_and_another_judge(page):
+    text = words(page)
+    differ = "Answers that differ: 2.09 % [1.88, 2.30] of 3,920 that were answered both times."
+    assert f"judged by stub <b>1</b>. {differ} Mean kappa: 0.27 over 2 of 3 items." in text
+    assert "Unanswered: 40 and 44 of 4,000." in text
+    assert "in german 9 2.55 % [2.30, 2.81] 100 of 3,920 4.75 %" in text
+    assert "0.26 % [0.23, 0.29] 5 of 1,920" in text
+    assert "sheet.csv has 100 responses, 61 of them with answers: 1,200 answers, 800 cells left empty." in text
+    assert "Judged twice alike" in text
+    assert "Against a second judge" in text
+    assert "Questions in another order" not in text
+    assert "31,415" in text
+    for title in ("Kappa by item: judged twice alike", "Checkmarks by length"):
+        assert title in text
+
+
+def test_a_judge_with_failed_gates_and_without_tests(monkeypatch, root, tmp_path):
+    copy = tmp_path / "demo"
+    make_results(copy)
+    alone = dict.fromkeys(("retest", "second", "injected", "human_sheet", "human_agreement"))
+    (copy / "scores" / "judge_report.json").write_text(json.dumps(judge_report(**alone)))
+    text = words(Page(build(monkeypatch, copy, tmp_path / "report.html")))
+    assert "compared with neither itself nor another judge nor people" in text
+    assert "Instructions planted" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "head"),
+    [
+        ({}, "attention not better than chance (p = 0.125, 199 permutations)"),
+        (
+            {"status": "validated", "permutation": {"p": 0.005, "B": 199, "null95": 0.53}},
+            "in order validated (p = 0.005",
+        ),
+    ],
+)
+def test_the_checklist_and_its_status(monkeypatch, root, tmp_path, changes, head):
+    file = tmp_path / "checklist" / "optimal_checklist.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(optimal_checklist(**changes)))
+    study = json.loads((root / "study.json").read_text())
+    study["signal"]["optimize"] = {}
+    html = build(monkeypatch, root, tmp_path / "report.html", study, "--checklist-result", str(file))
+    page = Page(html)
+    text = words(page)
+    assert f"Checklist {head}" in text[: text.index("From raw records")]
+    assert "8 items were chosen for the target alignment on 1,234 responses to 321 prompts" in text
+    assert "random items, as many 0.531 0.004" in text
+    assert "length alone 0.543 –" in text
+    assert "item_17 prevalence 0.97 is above 0.95, <s>too much</s>" in text
+    assert "1 item_00 Does it <u>say</u> 0? 50.0 % 0.550 – 0.30 −0.10 0.40 83 %" in text
+    # The levels are lettered from the highest; with the curve they are in the picture and in words.
+    assert "a: logistic regression, L1 0.583" in text
+    assert "K = 8" in text
+    assert str(tmp_path) not in html
+    assert len(page.ids) == len(set(page.ids))
+    if not changes:
+        assert build(monkeypatch, root, tmp_path / "again.html", study, "--checklist-result", str(file)) == html
+
+
+def test_a_checklist_that_should_have_been_chosen_is_missed(monkeypatch, root, tmp_path):
+    study = json.loads((root / "study.json").read_text())
+    study["signal"]["optimize"] = {}
+    text = words(Page(build(monkeypatch, root, tmp_path / "report.html", study)))
+    assert "1 files are not there: checklist/manifest.json" in text
+    assert "Checklist attention its file is not there, so its status is unknown" in text
+    assert "is not there." in text
 
 
 def test_rules_show_what_was_measured_and_examples(page):

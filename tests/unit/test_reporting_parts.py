@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from report_fixtures import demo_study
 from winnow.core.config import ResolvedRun
+from winnow.reporting.checklists import is_told, read_result
 from winnow.reporting.comparing import mark, scale
-from winnow.reporting.figures import legend, panel_svg, save_curves
+from winnow.reporting.figures import legend, panel_svg, ranges_svg, save_curves
 from winnow.reporting.json_tables import Table, tables_of
 from winnow.reporting.panels import LN2, absent, panels_of, read_series
 from winnow.reporting.provenance import times
-from winnow.reporting.scores import even_bins, histogram, quantile, unit_bins
+from winnow.reporting.scores import ScoreSummary, even_bins, histogram, quantile, unit_bins
 from winnow.reporting.status import checklist_status, gate_status
 from winnow.reporting.trainings import changed_keys
 from winnow.reporting.validation import verdict
@@ -105,15 +106,21 @@ def test_verdicts(rule, expected):
 
 
 @pytest.mark.parametrize(
-    ("report", "level"),
+    ("gates", "level"),
     [
         (None, "bad"),
-        ({}, "bad"),
-        ({"gates": [{"name": "null_rate", "passed": True}]}, "good"),
-        ({"gates": [{"name": "null_rate", "passed": True}, {"name": "x", "passed": None}]}, "bad"),
+        ([], "bad"),
+        ([{"passed": True}], "good"),
+        ([{"passed": True}, {"passed": None, "threshold": None}], "good"),  # not gated
+        ([{"passed": True}, {"passed": None, "threshold": 0.6}], "note"),  # not measured
+        ([{"passed": None, "threshold": None}], "note"),  # nothing was gated at all
+        ([{"passed": True}, {"passed": False}], "bad"),
+        ([{"passed": True}, {"passed": None}], "bad"),  # not understood
+        ([{"passed": "yes", "threshold": 0.6}], "bad"),
     ],
 )
-def test_gates(report, level):
+def test_gates(gates, level):
+    report = None if gates is None else {"gates": [{"name": "x", **gate} for gate in gates]}
     assert gate_status(report, "file").level == level
 
 
@@ -122,6 +129,8 @@ def test_gates(report, level):
     [
         ({"status": "validated"}, "good", "validated"),
         ({"status": "not_better_than_chance"}, "bad", "not better than chance"),
+        ({"status": "validated", "permutation": {"p": 0.005, "B": 199}}, "good", "validated (p = 0.005, 199"),
+        ({"questions": []}, "bad", "unknown"),
         (None, "bad", "its file is not there"),
     ],
 )
@@ -131,9 +140,32 @@ def test_the_status_of_an_optimised_checklist(tmp_path, content, level, text):
         file.write_text(json.dumps(content))
     study = demo_study()
     signal = study.signal.model_copy(update={"checklist": str(file)})
-    found = checklist_status(study.model_copy(update={"signal": signal}))
+    study = study.model_copy(update={"signal": signal})
+    result = read_result(study, None)
+    found = checklist_status(study, result)
     assert found.level == level
     assert found.text.startswith(text)
+    assert not is_told(result)
+
+
+def test_lengths_are_put_in_classes_and_few_are_not_drawn():
+    summary = ScoreSummary()
+    for marks in range(20):
+        row = {"response_id": "r", "n_tokens": 100 + marks % 5, "checkmark_count": marks, "answers": {}}
+        summary.add(row, {}, [])
+    for tokens, marks in [(1000, 3)] * 9 + [(None, 3)] * 20 + [(100, None)] * 20 + [(0, 1)] * 20:
+        summary.add({"response_id": "r", "n_tokens": tokens, "checkmark_count": marks}, {}, [])
+    (band,) = summary.counts_by_length()
+    assert (band.n, band.low, band.median, band.high) == (20, 4, 9, 14)
+    assert band.centre == pytest.approx(2 ** (20 / 3))
+
+
+def test_a_kappa_that_is_missing_is_not_drawn():
+    rows = [("a", 0.5, [0.2, 0.8]), ("b", None, None), ("c", -0.3, None)]
+    svg = ranges_svg("kappa", "kappa", rows, (-0.3, 1.0))
+    assert all(f">{name}</text>" in svg for name in "abc")
+    assert svg == ranges_svg("kappa", "kappa", rows, (-0.3, 1.0))
+    assert svg.count("<use ") - ranges_svg("kappa", "kappa", [("b", None, None)] * 3, (-0.3, 1.0)).count("<use ") == 2
 
 
 def test_changed_keys_names_what_differs():

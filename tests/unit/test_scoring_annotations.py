@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from real_data import REAL_DATA, needs_real_data
-from scoring_fixtures import ICLR, checklist, script, spec
+from scoring_fixtures import ICLR, batch_spec, checklist, script, spec
 from winnow.core.errors import WinnowError
 from winnow.scoring.annotations import Annotations, classify, read_annotations, read_tags
 from winnow.scoring.people import People, in_words
@@ -174,9 +174,17 @@ def test_the_lexical_judge_against_people(tmp_path):
     tables = {name: tmp_path / f"{name}.parquet" for name in ("prompts", "responses", "rejected")}
     script("ingest", spec=json.dumps(corpus), corpus="iclr", manifest=tmp_path / "m.json", **tables)
     judged = tmp_path / "judged.jsonl"
-    common = {"spec": spec(), "checklist": ICLR, "responses": tables["responses"]}
-    script("judge_responses", shard=0, shards=1, cache=tmp_path / "cache", out=judged, **common)
-    common["responses"] = f"iclr={tables['responses']}"
+    script(
+        "judge_responses",
+        spec=batch_spec(),
+        checklist=ICLR,
+        responses=tables["responses"],
+        shard=0,
+        shards=1,
+        cache=tmp_path / "cache",
+        out=judged,
+    )
+    common = {"spec": spec(reliability={"sample": 0}), "checklist": ICLR, "responses": f"iclr={tables['responses']}"}
     outputs = {name: tmp_path / f"{name}.json" for name in ("scores", "report", "manifest")}
     given = {"judged": f"iclr={judged}", "prompts": f"iclr={tables['prompts']}", "annotations": FILE}
     script("gather_scores", **common, **given, **outputs)

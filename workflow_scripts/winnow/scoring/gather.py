@@ -4,6 +4,7 @@ Shards and responses are both ordered by response_id, so they are read side by s
 In memory are one fact per prompt and no text.
 """
 
+import argparse
 import hashlib
 import heapq
 import json
@@ -16,8 +17,16 @@ from winnow.core.errors import WinnowError
 from winnow.core.tables import Row, read_rows
 
 _FACTS = ("response_id", "prompt_id", "rating", "rating_scale", "confidence", "author_kind")
-_COPIED = ("n_tokens", "answers", "p_yes", "parse_status", "injection_flags", "judge")
-_JUDGE_AGAIN = "delete the shard's file and have judge_responses write it again"
+_COPIED = ("n_tokens", "answers", "p_yes", "parse_status", "left_out", "injection_flags", "judge")
+JUDGE_AGAIN = "delete the shard's file and have judge_responses write it again"
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """Read an argument NAME=PATH."""
+    name, _, path = text.partition("=")
+    if not name or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name, Path(path)
 
 
 @dataclass
@@ -83,26 +92,36 @@ def _shard(path: Path) -> Iterator[tuple[str, str, Path]]:
             try:
                 identity = json.loads(line)["response_id"]
             except (ValueError, KeyError, TypeError) as error:
-                raise WinnowError(f"{path}, line {number}", f"is not a judged row ({error!r})", _JUDGE_AGAIN) from error
+                raise WinnowError(f"{path}, line {number}", f"is not a judged row ({error!r})", JUDGE_AGAIN) from error
             if identity <= previous:
-                raise WinnowError(f"{path}, line {number}", f"{identity} stands after {previous}", _JUDGE_AGAIN)
+                raise WinnowError(f"{path}, line {number}", f"{identity} stands after {previous}", JUDGE_AGAIN)
             previous = identity
             yield identity, line, path
 
 
-def _merged(corpus: Corpus, joined: Joined) -> Iterator[tuple[Row, Path]]:
-    """Yield the judged rows of a corpus by response_id, each once and all of one judge and checklist."""
-    digest, previous = hashlib.sha256(), ("", Path())
-    for identity, line, path in heapq.merge(*map(_shard, corpus.judged)):
+def merged_rows(shards: Sequence[Path]) -> Iterator[tuple[Row, str, Path]]:
+    """Yield the rows of all shards by response_id, each with its line and file.
+
+    Raises:
+        WinnowError: where a line is no judged row, stands out of order, or a response has two rows.
+    """
+    previous = ("", Path())
+    for identity, line, path in heapq.merge(*map(_shard, shards)):
         if identity == previous[0]:
-            raise WinnowError(path, f"response {identity} is in {previous[1].name} too", _JUDGE_AGAIN)
+            raise WinnowError(path, f"response {identity} is in {previous[1].name} too", JUDGE_AGAIN)
         previous = (identity, path)
-        row = json.loads(line)
+        yield json.loads(line), line, path
+
+
+def _of_one_judge(corpus: Corpus, joined: Joined) -> Iterator[tuple[Row, Path]]:
+    """Yield the judged rows of a corpus, all of one judge and checklist."""
+    digest = hashlib.sha256()
+    for row, line, path in merged_rows(corpus.judged):
         if joined.judge is None:
             joined.judge = row["judge"]
         if row["judge"] != joined.judge or row["judge"]["checklist_sha"] != joined.checklist_sha:
-            problem = f"response {identity} was judged by another judge or checklist"
-            raise WinnowError(path, problem, _JUDGE_AGAIN)
+            problem = f"response {row['response_id']} was judged by another judge or checklist"
+            raise WinnowError(path, problem, JUDGE_AGAIN)
         digest.update(line.encode())
         yield row, path
     joined.sha256[corpus.name] = digest.hexdigest()
@@ -129,7 +148,7 @@ def score_rows(corpora: Sequence[Corpus], joined: Joined, *, items: int) -> Iter
         WinnowError: if a judged response is unknown, or rows are not of one judge.
     """
     for corpus in sorted(corpora, key=lambda one: one.name):
-        prompts, judged = _prompts(corpus.prompts), _merged(corpus, joined)
+        prompts, judged = _prompts(corpus.prompts), _of_one_judge(corpus, joined)
         joined.rows[corpus.name] = joined.unjudged[corpus.name] = 0
         row, path = next(judged, (None, Path()))
         for facts in read_rows(corpus.responses, _FACTS):
@@ -147,14 +166,14 @@ def score_rows(corpora: Sequence[Corpus], joined: Joined, *, items: int) -> Iter
             row, path = next(judged, (None, path))
         if row is not None:
             problem = f"response {row['response_id']} is not in {corpus.responses.name}"
-            raise WinnowError(path, problem, _JUDGE_AGAIN)
+            raise WinnowError(path, problem, JUDGE_AGAIN)
 
 
 def _scores(row: Mapping[str, Any], items: int) -> Row:
     """Return the judged part of a score row. What was not answered is neither a checkmark nor a missing one."""
     answers = row["answers"]
     if len(answers) != items:
-        raise WinnowError(f"response {row['response_id']}", f"has {len(answers)} answers, not {items}", _JUDGE_AGAIN)
+        raise WinnowError(f"response {row['response_id']}", f"has {len(answers)} answers, not {items}", JUDGE_AGAIN)
     count = sum(answer == "yes" for answer in answers.values())
     answered = sum(answer is not None for answer in answers.values())
     return {column: row[column] for column in _COPIED} | {

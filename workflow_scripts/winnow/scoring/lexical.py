@@ -26,7 +26,7 @@ import pyarrow as pa
 from winnow.core.ids import content_key
 from winnow.scoring import matching
 from winnow.scoring.checklist import Item
-from winnow.scoring.judge import Answer, Identity, Judgement
+from winnow.scoring.judge import Answer, Identity, Judgement, Variant
 from winnow.scoring.matching import count_hits, normalised
 
 MIN_WORDS = 10  # in Latin script; with fewer there is nothing to find cues in
@@ -38,13 +38,19 @@ _COMMON_WORD = r"\b(?:the|of|and|to|is|in|that|this|are|be|for|it|not|with|on)\b
 
 
 class Lexical:
-    """Judges by counting cues. Same text and items, same answers."""
+    """Judges by counting cues. Same text and items, same answers, in whatever order."""
+
+    chunk_texts = 500
+
+    def __init__(self, variant: Variant = "") -> None:
+        """Make a judge; every variant judges alike, and is kept apart."""
+        self._variant = variant
 
     @cached_property
     def identity(self) -> Identity:
         """The rules by the hash of their code: any edit of it rejudges, which is cheap here."""
         rules = [Path(file).read_text(encoding="utf-8") for file in (__file__, matching.__file__)]
-        return Identity("lexical", f"arrow-{pa.__version__}", content_key(rules), "cues", None)
+        return Identity("lexical", f"arrow-{pa.__version__}", content_key(rules), "cues", None, self._variant)
 
     def judge(self, texts: Sequence[str], items: Sequence[Item]) -> list[Judgement]:
         """Return one judgement per text, in their order."""

@@ -60,6 +60,7 @@ class JudgeReport:
         self._flagged = 0
         self._tokens, self._counts, self._ratings = array("d"), array("d"), array("d")
         self._nulls = array("l")
+        self._left_out = array("l")
         self._years: dict[tuple[str, int | None], list[int]] = {}
 
     def add(self, row: Row) -> None:
@@ -71,6 +72,7 @@ class JudgeReport:
         self._flagged += bool(row["injection_flags"])
         self._years.setdefault((row["corpus"], row["year"]), []).append(len(self._nulls))
         self._nulls.append(sum(answer is None for answer in row["answers"].values()))
+        self._left_out.append(row["left_out"])
         self._tokens.append(row["n_tokens"])
         # A count of nothing is no count.
         self._counts.append(row["checkmark_count"] if row["checkmark_max"] else _UNKNOWN)
@@ -93,6 +95,8 @@ class JudgeReport:
             "rows": self.rows,
             "items": [self._item(item.id, item.category) for item in self._checklist.questions],
             "parse_statuses": dict(sorted(self._statuses.items())),
+            "parse_rate": _share(self._statuses["ok"], self.rows),
+            "left_out": self._shortened(),
             "null_rate": {"overall": self.null_rate(), "by_length_quartile": self._null_rate_by_length()},
             "injection_flags": {"flagged_rows": self._flagged, "by_flag": dict(sorted(self._flags.items()))},
             "checkmark_counts": {
@@ -103,6 +107,17 @@ class JudgeReport:
                 "count_and_rating": correlation(counts, ratings),
             },
             "by_year": [self._year(key, counts, ratings, tokens) for key in sorted(self._years, key=_year_order)],
+        }
+
+    def _shortened(self) -> dict[str, Any]:
+        """Return how many responses the judge saw without their middle, and how much that was, in its own units."""
+        parts = [part for part in self._left_out if part]
+        return {
+            "responses": len(parts),
+            "share": _share(len(parts), self.rows),
+            "units": sum(parts),
+            "mean_units": round(sum(parts) / len(parts), 6) if parts else None,
+            "max_units": max(parts, default=None),
         }
 
     def _item(self, identity: str, category: str) -> dict[str, Any]:
@@ -158,8 +173,3 @@ def _logarithms(tokens: Numbers) -> Numbers:
 
 def _year_order(key: tuple[str, int | None]) -> tuple[str, int]:
     return key[0], -1 if key[1] is None else key[1]
-
-
-def gate(name: str, value: float | None, threshold: float) -> dict[str, Any]:
-    """Return a gate: passed where the value is known and not above the threshold."""
-    return {"name": name, "value": value, "threshold": threshold, "passed": value is not None and value <= threshold}

@@ -11,15 +11,23 @@ from winnow.core.tables import Row, read_rows
 _SALT = "limit"  # another draw than the one for shards, or a limit would empty some of them
 
 
-def draw(responses: Path, limit: int) -> frozenset[str] | None:
-    """Return the ids of the `limit` responses with the smallest hashes of the whole corpus; None for all."""
-    if limit == 0:
+def draw(responses: Path, limit: int, prompts: frozenset[str] | None = None) -> frozenset[str] | None:
+    """Return the ids of the `limit` responses with the smallest hashes, of the whole corpus or of some prompts.
+
+    A smaller limit draws a part of what a larger one draws. None stands for all responses of the corpus.
+    """
+    if limit == 0 and prompts is None:
         return None
-    ids = (row["response_id"] for row in read_rows(responses, ["response_id"]))
+    rows = read_rows(responses, ["response_id", "prompt_id"])
+    ids = (row["response_id"] for row in rows if prompts is None or row["prompt_id"] in prompts)
+    if limit == 0:
+        return frozenset(ids)
     return frozenset(heapq.nsmallest(limit, ids, key=lambda identity: (unit_interval(identity, _SALT), identity)))
 
 
-def shard_rows(responses: Path, shard: int, shards: int, limit: int) -> Iterator[Row]:
+def shard_rows(
+    responses: Path, shard: int, shards: int, limit: int, prompts: frozenset[str] | None = None
+) -> Iterator[Row]:
     """Yield the responses of one shard, ordered by id.
 
     Args:
@@ -27,11 +35,12 @@ def shard_rows(responses: Path, shard: int, shards: int, limit: int) -> Iterator
         shard: which one, from 0.
         shards: how many there are.
         limit: judge only so many of the corpus; 0 for all. The draw does not depend on `shards`.
+        prompts: only responses to these; None for all.
 
     Raises:
         WinnowError: if the file is not in order.
     """
-    drawn = draw(responses, limit)
+    drawn = draw(responses, limit, prompts)
     previous = ""
     for row in read_rows(responses, ["response_id", "prompt_id", "text", "text_sha256"]):
         if previous and row["response_id"] <= previous:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from winnow.core.config import TinyModel
@@ -73,21 +73,22 @@ def draw_texts(files: Sequence[Path], limit: int = TEXT_CHARACTERS) -> list[str]
     return [text for _, text in sorted(heap, reverse=True)]
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+def train_tokenizer(texts: Iterable[str], vocab_size: int, words: Sequence[str] = ()) -> Any:
     """Return a byte-level BPE tokenizer in the manner of Qwen2, with its chat template and special tokens.
 
     Args:
         texts: what the merges are learned from, in a fixed order.
-        vocab_size: number of tokens, special ones included.
+        vocab_size: number of tokens, special ones and `words` included.
+        words: are tokens of their own where they stand alone, whatever the texts say.
 
     Raises:
         WinnowError: if the vocabulary cannot hold the 256 bytes and the special tokens.
     """
-    merged = vocab_size - len(SPECIAL_TOKENS)
+    merged = vocab_size - len(SPECIAL_TOKENS) - len(words)
     if merged < 256:
         raise WinnowError(
             "models key tiny.vocab_size",
-            f"{vocab_size} cannot hold 256 bytes and {len(SPECIAL_TOKENS)} special tokens",
+            f"{vocab_size} cannot hold 256 bytes, {len(SPECIAL_TOKENS)} special tokens and {len(words)} words",
             "use at least 512",
         )
     tokenizer = Tokenizer(models.BPE())
@@ -102,6 +103,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=merged, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])
     # Special tokens come after the merges, as in Qwen, so that they cannot shift the ids of words.
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -133,7 +135,7 @@ def build_tiny(settings: TinyModel, texts: Sequence[Path], folder: Path) -> None
     if not drawn:
         raise WinnowError("--texts", "hold no text, and a tiny model needs some", "give prompts and responses")
     log(f"training a tokenizer on {len(drawn):,} texts, {sum(map(len, drawn)):,} characters")
-    tokenizer = train_tokenizer(drawn, settings.vocab_size)
+    tokenizer = train_tokenizer(drawn, settings.vocab_size, settings.words)
     config = Qwen2Config(
         vocab_size=-(-len(tokenizer) // 64) * 64,
         hidden_size=settings.hidden_size,
@@ -142,6 +144,7 @@ def build_tiny(settings: TinyModel, texts: Sequence[Path], folder: Path) -> None
         num_attention_heads=settings.heads,
         num_key_value_heads=settings.kv_heads,
         max_position_embeddings=settings.max_position_embeddings,
+        initializer_range=settings.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
         eos_token_id=tokenizer.eos_token_id,
