@@ -60,7 +60,7 @@ def snakemake(checkout: Path, *arguments: str, check: bool = True) -> subprocess
 def run(checkout: Path, *targets: str, cores: int = 2, config: tuple[str, ...] = ()) -> None:
     """Build targets for real."""
     options = ["--config", *config] if config else []
-    snakemake(checkout, "--cores", str(cores), "--quiet", "all", *options, "--", *targets)
+    snakemake(checkout, "--cores", str(cores), "--quiet", "host", *options, "--", *targets)
 
 
 def plan(checkout: Path, *targets: str, config: tuple[str, ...] = ()) -> list[str]:

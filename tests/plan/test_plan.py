@@ -9,6 +9,7 @@ SCORES = [
     "Gathering the scores of demo",
     "Judging corpus-papers of demo, shard 0 of 2",
     "Judging corpus-papers of demo, shard 1 of 2",
+    *(f"Judging {kind}-papers of demo, shard 0 of 1" for kind in ("injected", "reordered", "retest")),
     "Reading the corpus papers of demo",
 ]
 CHOICES = ["Pairing the responses of dpo of demo", "Selecting the responses of sft of demo"]
@@ -36,6 +37,7 @@ DPO = [
     "Checking the settings of dpo_clean-beta0.05 of demo",
     "Training dpo_clean-beta0.05 of demo (DPO) on 0 GPUs",
 ]
+ANY_JUDGE = ('interpreters={"judge": "sh"}',)  # what it would run with does not change a plan
 RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"]
 EVALUATION = [
     "Comparing the runs of demo",
@@ -76,7 +78,42 @@ def test_a_target_needs_exactly_these_jobs(checkout, target):
 def test_every_study_has_a_plan(checkout):
     touch_raw_files(checkout)
     for study in sorted(path.stem for path in (checkout / "studies").glob("*.yaml")):
-        assert f"Writing the report of {study}" in plan(checkout, f"results/{study}/report.html")
+        assert f"Writing the report of {study}" in plan(checkout, f"results/{study}/report.html", config=ANY_JUDGE)
+
+
+def test_a_checklist_is_chosen_between_two_rounds_of_judging(checkout):
+    touch_raw_files(checkout)
+    jobs = plan(checkout, "results/peer_review/scores/review_evaluations.jsonl", config=ANY_JUDGE)
+    shards = [f"shard {number} of 4" for number in range(4)]
+    assert jobs == sorted(
+        [
+            "Reading the corpus iclr of peer_review",
+            "Splitting the prompts of iclr of peer_review",
+            "Preparing the base model judge of peer_review",
+            "Choosing the checklist of peer_review",
+            "Gathering the scores of peer_review",
+            *(f"Judging {kind}-iclr of peer_review, {shard}" for kind in ("corpus", "candidates") for shard in shards),
+            *(
+                f"Judging {kind}-iclr of peer_review, shard 0 of 1"
+                for kind in ("candidates_retest", "candidates_retest2", "retest", "reordered", "injected")
+            ),
+        ]
+    )
+
+
+def test_a_judge_without_its_environment_is_said_before_anything_runs(checkout):
+    touch_raw_files(checkout)
+    said = refused(checkout, "results/peer_review/report.html")
+    assert "config.yaml, key interpreters.judge: .venv-judge/bin/python: there is no such interpreter" in said
+    assert "make judge" in said
+
+
+def test_a_judge_with_an_unknown_model_is_named(checkout):
+    study = checkout / "studies" / "demo.yaml"
+    study.write_text(study.read_text().replace("judge: {backend: lexical}", "judge: {backend: vllm, model: txet}"))
+    said = refused(checkout)
+    assert "studies/demo.yaml, key signal.judge.model: 'txet' is not defined" in said
+    assert "did you mean 'text'?" in said
 
 
 def refused(checkout, *arguments):

@@ -111,6 +111,31 @@ def test_a_changed_fraction_rescores_nothing(demo):
     assert not [job for job in jobs if re.match(r"Judging|Gathering|Reading|Splitting|Pairing|Preparing", job)]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    ["gates: {max_order_flip_rate: 0.05}", "reliability: {sheet_rows: 50}", "judge: {backend: lexical, mem_mb: 8000}"],
+)
+def test_what_the_judge_is_not_told_rejudges_nothing(demo, changed):
+    edit(
+        demo / "studies/demo.yaml",
+        "judge: {backend: lexical}",
+        f"judge: {{backend: lexical}}\n  {changed}" if "judge:" not in changed else changed,
+    )
+    jobs = plan(demo)
+    assert not [job for job in jobs if job.startswith("Judging")]
+    assert ("Gathering the scores of demo" in jobs) == ("judge:" not in changed)
+
+
+def test_a_larger_sample_judges_the_sample_again_and_not_the_corpus(demo):
+    edit(
+        demo / "studies/demo.yaml",
+        "judge: {backend: lexical}",
+        "judge: {backend: lexical}\n  reliability: {sample: 300}",
+    )
+    judging = [job for job in plan(demo) if job.startswith("Judging")]
+    assert judging == [f"Judging {kind}-papers of demo, shard 0 of 1" for kind in ("injected", "reordered", "retest")]
+
+
 def test_the_training_code_reruns_training_only(demo):
     remark(demo / "workflow_scripts/train_dpo.py")
     assert plan(demo) == sorted([*retrained(*DPO), *PAGES])

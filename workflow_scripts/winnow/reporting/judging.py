@@ -76,7 +76,7 @@ def drawings(report: Mapping[str, Any] | None, summary: ScoreSummary, source: st
             continue
         lines = [(row["item"], row["kappa"], row["kappa_interval"]) for row in table["rows"]]
         title = f"Kappa by item: {table['title'][0].lower()}{table['title'][1:]}"
-        low = min(0.0, *(min(value, *(bounds or ())) for _, value, bounds in lines if value is not None), 0.0)
+        low = min(0.0, *(min([value, *(bounds or ())]) for _, value, bounds in lines if value is not None))
         svg = ranges_svg(title, "Cohen's kappa", lines, (low, 1.0))
         note = f"{table['known']} of {len(lines)} items have a kappa; bars are 95 % intervals from resampling prompts"
         found.append(Drawing(title, svg, note, source))
