@@ -13,6 +13,7 @@ from winnow.reporting.checklists import is_told, read_result
 from winnow.reporting.comparing import mark, scale
 from winnow.reporting.figures import legend, panel_svg, ranges_svg, save_curves
 from winnow.reporting.json_tables import Table, tables_of
+from winnow.reporting.judging import drawings
 from winnow.reporting.panels import LN2, absent, panels_of, read_series
 from winnow.reporting.provenance import times
 from winnow.reporting.scores import ScoreSummary, even_bins, histogram, quantile, unit_bins
@@ -234,3 +235,11 @@ def test_times_add_up_by_step(tmp_path):
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert times(tmp_path) == [{"step": "train", "jobs": 2, "seconds": 3.5, "longest": 2.0, "memory_mb": 10.0}]
     assert times(tmp_path / "none") == []
+
+
+def test_kappas_without_intervals_are_drawn():
+    """Items on which nothing ever flips have a kappa of 1 and no interval."""
+    row = {"item": "a", "kappa": 1.0, "kappa_interval": None, "again_yes": 0.5}
+    (drawn,) = drawings({"retest": {"items": [row]}}, ScoreSummary(), "judge_report.json")
+    assert "<svg" in drawn.svg
+    assert drawn.note.startswith("1 of 1 items")

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from pydantic import ValidationError
 
 from openai_fixtures import Reply, asked, lawful, listed, p_yes_of, refused, said, stub_server, vllm
 from scoring_fixtures import PROSE, SCRIPTS, checklist
@@ -412,10 +413,13 @@ def test_a_far_endpoint_without_a_key_is_refused_before_any_request():
         judge.judge(texts(1), ITEMS)
 
 
-def test_an_address_without_http_is_refused_at_once():
-    judge = OpenAIEndpoint(OpenAIJudge(backend="openai", base_url="localhost:8000/v1", model="m"))
-    with pytest.raises(WinnowError, match="is no address"):
-        judge.judge(texts(1), ITEMS)
+@pytest.mark.parametrize(
+    ("address", "said"), [("localhost:8000/v1", "is no address"), ("http://me:pass@host/v1", "user or password")]
+)
+def test_an_address_that_cannot_be_used_or_shown_is_refused_at_once(address, said):
+    with pytest.raises(ValidationError, match=said) as caught:
+        OpenAIJudge(backend="openai", base_url=address, model="m")
+    assert "me:pass" not in caught.value.errors()[0]["msg"]
 
 
 def test_the_key_is_sent_and_written_nowhere(monkeypatch, capfd, caplog):

@@ -210,6 +210,14 @@ class OpenAIJudge(LanguageModelJudge):
     mem_mb: Positive = 4_000
     runtime: Positive = 240
 
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url {self.base_url!r} is no address: write it from http:// to /v1")
+        if "@" in self.base_url:
+            raise ValueError("base_url must not hold a user or password: name a variable in api_key_env")
+        return self
+
     @property
     def gpu(self) -> int:
         """None is used here; the server has its own."""

@@ -60,8 +60,6 @@ class Endpoint:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
 
         settings, here = self._settings, _is_loopback(self._settings.base_url)
-        if not settings.base_url.startswith(("http://", "https://")):
-            raise WinnowError(f"base_url {settings.base_url}", "is no address", "write it from http:// to /v1")
         if not self._key and not here:
             problem = f"needs a key, and the environment variable {settings.api_key_env} is not set"
             raise WinnowError(settings.base_url, problem, f"set {settings.api_key_env}, or name another in api_key_env")
