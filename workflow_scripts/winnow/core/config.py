@@ -193,9 +193,7 @@ class OpenAIJudge(LanguageModelJudge):
     """A model behind an OpenAI-compatible endpoint, such as `vllm serve`."""
 
     backend: Literal["openai"]
-    base_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = Field(
-        description="up to and with /v1; no password"
-    )
+    base_url: str = Field(description="from http:// or https:// to /v1")
     model: str = Field(description="its name at the endpoint")
     revision: str = Field("unknown", description="what you know of its version: change it and all is judged anew")
     api_key_env: str = Field("OPENAI_API_KEY", description="environment variable with the key; keys stand in no file")
@@ -212,10 +210,10 @@ class OpenAIJudge(LanguageModelJudge):
 
     @model_validator(mode="after")
     def _has_an_address(self) -> Self:
-        if not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url {self.base_url!r} is no address: write it from http:// to /v1")
         if "@" in self.base_url:
             raise ValueError("base_url must not hold a user or password: name a variable in api_key_env")
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url {self.base_url!r} is no address: write it from http:// to /v1")
         return self
 
     @property
