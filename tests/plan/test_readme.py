@@ -43,6 +43,15 @@ def test_a_snakemake_command_has_a_plan(checkout, command):
     assert "Job stats" in snakemake(checkout, "--dry-run", *arguments).stdout
 
 
+@pytest.mark.parametrize("study", re.findall(r"```yaml\n(extends:.*?)```", README, re.DOTALL))
+def test_a_study_of_the_readme_has_a_plan(checkout, study):
+    touch_raw_files(checkout)
+    name = re.search(r"^study: (\w+)$", study, re.MULTILINE)[1]
+    (checkout / "studies" / f"{name}.yaml").write_text(study)
+    arguments = ("--config", 'interpreters={"judge": "sh"}', "--", f"results/{name}/report.html")
+    assert "Job stats" in snakemake(checkout, "--dry-run", *arguments).stdout
+
+
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
 def test_a_link_leads_somewhere(link):
     assert (ROOT / link).exists()
