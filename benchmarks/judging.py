@@ -10,26 +10,23 @@ answers are compared. Prints a Markdown table for docs/performance.md. First mak
     .venv/bin/python workflow_scripts/prepare_model.py --spec '{"tiny": {"vocab_size": 4096, "hidden_size": 512,
         "layers": 8, "heads": 8, "kv_heads": 2, "intermediate_size": 1536, "words": ["yes", "no"],
         "initializer_range": 0.1}}' --texts RESPONSES.parquet --out MODEL --manifest MODEL/manifest.json
-    .venv-judge/bin/python benchmarks/judging.py --model MODEL --responses RESPONSES.parquet
+    PYTHONPATH=workflow_scripts .venv-judge/bin/python benchmarks/judging.py --model MODEL --responses RESPONSES.parquet
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from winnow.core.config import VllmJudge
+from winnow.scoring import prompting
+from winnow.scoring.checklist import Item, load_checklist
+from winnow.scoring.judge import Judgement
+from winnow.scoring.shards import shard_rows
+from winnow.scoring.vllm import Vllm
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "workflow_scripts"))
-
-from winnow.core.config import VllmJudge  # noqa: E402
-from winnow.scoring import prompting  # noqa: E402
-from winnow.scoring.checklist import Item, load_checklist  # noqa: E402
-from winnow.scoring.judge import Judgement  # noqa: E402
-from winnow.scoring.shards import shard_rows  # noqa: E402
-from winnow.scoring.vllm import Vllm  # noqa: E402
-
 COUNTED = ("vllm:prompt_tokens", "vllm:prompt_tokens_cached")
 SETTINGS = {"backend": "vllm", "model": "judge", "gpu": 0, "min_mass": 0, "max_model_len": 8192}
 

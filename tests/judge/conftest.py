@@ -1,5 +1,6 @@
 """A real vLLM engine on a CPU, and a tiny model for it: random, but not alike to all that it reads."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,10 @@ TINY = {
 
 @pytest.fixture(scope="session")
 def judge_environment() -> Path:
-    """The environment with vLLM for a CPU."""
+    """The environment with vLLM for a CPU, which `make test` makes; in CI its absence is a failure, not a skip."""
     environment = ROOT / ".venv-judge"
     if not (environment / "installed").exists():
+        assert not os.environ.get("CI"), f"{environment.name} was not made"
         pytest.skip(f"there is no {environment.name}: `make judge` makes it")
     return environment
 

@@ -1,9 +1,12 @@
-"""Which judge a study's settings mean."""
+"""Which judge a study's settings mean. Each imports its own library only when it judges: slow, or not always there."""
 
 from pathlib import Path
 
 from winnow.core.config import LexicalJudge, OpenAIJudge, VllmJudge
 from winnow.scoring.judge import Judge, Variant
+from winnow.scoring.lexical import Lexical
+from winnow.scoring.openai_api import OpenAIEndpoint
+from winnow.scoring.vllm import Vllm
 
 
 def make_judge(settings: LexicalJudge | VllmJudge | OpenAIJudge, variant: Variant, model: Path | None) -> Judge:
@@ -14,15 +17,8 @@ def make_judge(settings: LexicalJudge | VllmJudge | OpenAIJudge, variant: Varian
         variant: how it judges, see judge.Identity.
         model: folder of the model that prepare_model made, for a judge that has one.
     """
-    # Imported one by one: a judge's own libraries are in its own environment only.
     if isinstance(settings, VllmJudge):
-        from winnow.scoring.vllm import Vllm  # noqa: PLC0415
-
         return Vllm(settings, variant, model)
     if isinstance(settings, OpenAIJudge):
-        from winnow.scoring.openai_api import OpenAIEndpoint  # noqa: PLC0415
-
         return OpenAIEndpoint(settings, variant)
-    from winnow.scoring.lexical import Lexical  # noqa: PLC0415
-
     return Lexical(variant)

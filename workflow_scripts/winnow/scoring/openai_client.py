@@ -57,7 +57,7 @@ class Endpoint:
         Raises:
             WinnowError: if the address is none, or there is no key and the endpoint is not on this machine.
         """
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415 - slow; other judges need none
 
         settings, here = self._settings, _is_loopback(self._settings.base_url)
         if not self._key and not here:
@@ -83,7 +83,7 @@ class Endpoint:
         Raises:
             WinnowError: if the server refuses, has not answered for too long, or answers with something else.
         """
-        from openai import APIStatusError  # noqa: PLC0415
+        from openai import APIStatusError  # noqa: PLC0415 - as above
         from openai.types.chat import ChatCompletion  # noqa: PLC0415
 
         limit = self._limit
@@ -113,7 +113,7 @@ class Endpoint:
             path: from the server's root, with a slash.
             body: to be sent; None gets.
         """
-        from openai import APIStatusError  # noqa: PLC0415
+        from openai import APIStatusError  # noqa: PLC0415 - as above
 
         url = self._settings.base_url.rstrip("/").removesuffix("/v1") + path
         try:
