@@ -8,7 +8,6 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,22 +42,34 @@ _PLACES, _WEIGHTS = _odd("places in a shingle", SHINGLE_WORDS), _odd("rows of a 
 _FACTORS, _OFFSETS = _odd("factors", BANDS * _ROWS), _odd("offsets", BANDS * _ROWS)
 
 
+class _Codes(dict[str, int]):
+    """A number for each word: looked up where it is known, which most words of a corpus are."""
+
+    _KEPT = 1 << 17
+
+    def __missing__(self, word: str) -> int:
+        """Return a word's number and remember it; memory stays bounded."""
+        if len(self) >= self._KEPT:
+            self.clear()
+        code = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+        self[word] = code
+        return code
+
+
+_CODES = _Codes()
+
+
 def normalised(text: str) -> str:
     """Return the words of a text in lower case, one space between them: what is compared for equality."""
     return " ".join(_WORD.findall(text.casefold()))
 
 
-@lru_cache(maxsize=1 << 17)
-def _code(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
-
-
-def shingles(text: str) -> Hashes:
-    """Return the distinct hashes of every three successive words, ascending. Shape: [shingles]."""
-    words = _WORD.findall(text.casefold())
+def shingles(normal: str) -> Hashes:
+    """Return the distinct hashes of every three successive words of a normalised text, ascending. Shape: [shingles]."""
+    words = normal.split()
     if len(words) < SHINGLE_WORDS:
         return np.empty(0, dtype=np.uint64)
-    codes = np.fromiter(map(_code, words), dtype=np.uint64, count=len(words))
+    codes = np.fromiter(map(_CODES.__getitem__, words), dtype=np.uint64, count=len(words))
     triples: Hashes = codes[:-2] * _PLACES[0] + codes[1:-1] * _PLACES[1] + codes[2:] * _PLACES[2]
     return np.unique(triples)
 

@@ -211,10 +211,11 @@ def _twins(candidates: Path, across_prompts: bool) -> tuple[Groups, Groups]:
         prompts[identity] = "" if across_prompts else row["prompt_id"]
         same.add(identity)
         near.add(identity)
-        key = (prompts[identity], normalised(row["text"]) or row["text"])
+        text = normalised(row["text"])
+        key = (prompts[identity], text or row["text"])
         twin = first.setdefault(bytes.fromhex(content_key(key)), identity)
         if twin == identity:
-            similar.add(identity, row["text"])
+            similar.add(identity, text)
         same.join(twin, identity)
 
     def is_open(one: str, other: str) -> bool:

@@ -44,14 +44,14 @@ class SimilarTexts:
         self._ends = array("Q", [0])  # of each text's shingles in the file, in bytes
         self._file = tempfile.TemporaryFile(prefix=".shingles.", dir=folder)  # noqa: SIM115 (open as long as this is)
 
-    def add(self, identity: str, text: str) -> None:
+    def add(self, identity: str, normal: str) -> None:
         """Take a text; one that is too short to be similar to another without being equal is left out.
 
         Args:
             identity: its id, greater than those before.
-            text: the text.
+            normal: the text, normalised.
         """
-        found = shingles(text)
+        found = shingles(normal)
         if len(found) < MIN_SHINGLES:
             return
         keys, signature = sketch(found)

@@ -55,9 +55,9 @@ def group_prompts(prompts: Path, threshold: float, folder: Path) -> tuple[Groups
     for row in read_rows(prompts, ["prompt_id", *_TEXTS]):
         progress.step()
         identity, title = row["prompt_id"], normalised(row["title"] or "")
-        text = "\n\n".join(row[column] for column in _TEXTS if row[column])
+        text = normalised("\n\n".join(row[column] for column in _TEXTS if row[column]))
         groups.add(identity)
-        twin = by_text.setdefault(_digest(normalised(text)), identity)
+        twin = by_text.setdefault(_digest(text), identity)
         if twin == identity:
             similar.add(identity, text)
         joins["equal text"] += groups.join(twin, identity)

@@ -20,6 +20,8 @@ _WORD = re.compile(r"[^\W_]+")
 
 Hashes = npt.NDArray[np.uint64]
 
+_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd; of the polynomial, modulo 2^64, that makes one number of a run of words
+
 # Fixed numbers of a fixed generator: the same in every run and version.
 _NUMBERS = np.frombuffer(hashlib.shake_256(b"winnow datasets").digest(16 * _BANDS * _ROWS), dtype="<u8")
 _FACTORS: Hashes = _NUMBERS[: _BANDS * _ROWS, None].astype(np.uint64) | np.uint64(1)
@@ -29,8 +31,12 @@ _OFFSETS: Hashes = _NUMBERS[_BANDS * _ROWS :, None].astype(np.uint64)
 def shingles(text: str) -> Hashes:
     """Return hashes of every three successive words of a text, each once, ascending. Shape: [shingles]."""
     words = _WORD.findall(text.casefold())
-    runs = (" ".join(words[index : index + SHINGLE_WORDS]) for index in range(len(words) - SHINGLE_WORDS + 1))
-    return np.array(sorted({zlib.crc32(run.encode()) for run in runs}), dtype=np.uint64)
+    codes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
+    runs = max(len(words) - SHINGLE_WORDS + 1, 0)
+    hashes = np.zeros(runs, dtype=np.uint64)
+    for place in range(SHINGLE_WORDS):
+        hashes = hashes * _BASE + codes[place : place + runs]
+    return np.unique(hashes)
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:
