@@ -48,7 +48,7 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-# After a change of the types in winnow/core/config.py.
+# After a change of the types in winnow/core/config/.
 schemas: setup
 	$(BIN)/python workflow_scripts/write_schemas.py
 

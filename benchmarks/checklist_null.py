@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kstest
 
-from winnow.core.config import ChecklistOptimization
+from winnow.core.config.signals import ChecklistOptimization
 from winnow.scoring.checklist import Item
 from winnow.scoring.optimization.matrix import Labelled, Matrix
 from winnow.scoring.optimization.optimize import Outcome, optimize

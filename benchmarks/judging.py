@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import VllmJudge
+from winnow.core.config.signals import VllmJudge
 from winnow.scoring import prompting
 from winnow.scoring.checklist import Item, load_checklist
 from winnow.scoring.judge import Judgement

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from winnow.core.config import OpenAIJudge
+from winnow.core.config.signals import OpenAIJudge
 from winnow.core.ids import unit_interval
 
 TOKENS = {"yes": [1], "Yes": [2], " yes": [3], "no": [4], "No": [5], " no": [6]}  # others are two tokens long

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import ResolvedStudy, Site
+from winnow.core.config.studies import ResolvedStudy, Site
 from winnow.core.study import load_study
 from winnow.core.tables import (
     CHOSEN_PAIRS,

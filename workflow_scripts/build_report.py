@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_text

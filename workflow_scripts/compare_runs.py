@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json

@@ -19,7 +19,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import Evaluation
+from winnow.core.config.runs import Evaluation
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json, write_text

@@ -20,7 +20,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import ChecklistSignal
+from winnow.core.config.signals import ChecklistSignal
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import replacing, write_json

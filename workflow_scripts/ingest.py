@@ -13,7 +13,8 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import Corpus, Settings
+from winnow.core.config.base import Settings
+from winnow.core.config.corpora import Corpus
 from winnow.core.entry import run
 from winnow.core.manifest import write_manifest
 from winnow.core.study import parse

@@ -15,7 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import VllmJudge
+from winnow.core.config.signals import VllmJudge
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import replacing

@@ -21,7 +21,7 @@ import json
 import sys
 from pathlib import Path
 
-from winnow.core.config import ChecklistOptimization
+from winnow.core.config.signals import ChecklistOptimization
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json, write_text

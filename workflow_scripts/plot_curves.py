@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.entry import run
 from winnow.core.study import parse
 

@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json

@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 from winnow.core.base_model import MODEL_FILE
-from winnow.core.config import Model
+from winnow.core.config.models import Model
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.manifest import write_manifest

@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.core.entry import run
 from winnow.core.files import write_json
 from winnow.core.study import parse

@@ -14,7 +14,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from winnow.core.config import Settings, Splits
+from winnow.core.config.base import Settings
+from winnow.core.config.corpora import Splits
 from winnow.core.entry import run
 from winnow.core.manifest import write_manifest
 from winnow.core.study import parse

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json

@@ -1,11 +1,11 @@
-"""Write schemas/*.json from the types in winnow/core/config.py, for editors and other tools.
+"""Write schemas/*.json from the types in winnow/core/config/, for editors and other tools.
 
 python workflow_scripts/write_schemas.py
 """
 
 from pathlib import Path
 
-from winnow.core.config import schema_files
+from winnow.core.config.studies import schema_files
 from winnow.core.entry import run
 from winnow.core.files import write_json
 

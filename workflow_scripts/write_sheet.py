@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from winnow.core.config import ChecklistSignal
+from winnow.core.config.signals import ChecklistSignal
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.log import log

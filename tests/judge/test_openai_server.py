@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from scoring_fixtures import checklist
-from winnow.core.config import OpenAIJudge
+from winnow.core.config.signals import OpenAIJudge
 from winnow.core.ids import sha256_text
 from winnow.core.manifest import Tally
 from winnow.scoring import prompting

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from training import fixtures
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.training.process import prepare_process
 
 prepare_process()  # before anything imports the training libraries

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import ResolvedRun, TinyModel
+from winnow.core.config.models import TinyModel
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.files import write_json
 from winnow.core.tables import PROMPTS, RENDERED_DPO, RENDERED_SFT, RESPONSES, Row, write_table
 
@@ -88,7 +89,7 @@ def write_rows(folder: Path, stage: str, train: int = 14, val: int = 5) -> tuple
 
 def make_model(folder: Path, texts: list[Path], seed: int = 0) -> Path:
     """Build a tiny model in `folder`."""
-    from winnow.core.config import Model
+    from winnow.core.config.models import Model
     from winnow.training.base_models import prepare_model
 
     tiny = TinyModel(vocab_size=512, hidden_size=32, intermediate_size=64, max_position_embeddings=1024, seed=seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from winnow.core.config import ResolvedStudy, Site, schema_files
+from winnow.core.config.studies import ResolvedStudy, Site, schema_files
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.core.study import load_site, load_study, parse, read_yaml

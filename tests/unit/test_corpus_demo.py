@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from corpus_fixtures import ingest
-from winnow.core.config import DemoCorpus
+from winnow.core.config.corpora import DemoCorpus
 from winnow.corpus import demo_phrases
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from corpus_fixtures import ingest, words, write_lines
-from winnow.core.config import JsonlCorpus
+from winnow.core.config.corpora import JsonlCorpus
 from winnow.core.errors import WinnowError
 
 

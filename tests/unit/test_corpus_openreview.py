@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus_fixtures import LONG, ingest, paper, review, words, write_lines
-from winnow.core.config import OpenReviewCorpus
+from winnow.core.config.corpora import OpenReviewCorpus
 from winnow.core.errors import WinnowError
 from winnow.corpus.model_reviews import NotASectionError, render_review
 

@@ -10,7 +10,7 @@ import pytest
 
 from corpus_fixtures import ingest, write_lines
 from real_data import REAL_DATA, needs_real_data
-from winnow.core.config import OpenReviewCorpus
+from winnow.core.config.corpora import OpenReviewCorpus
 from winnow.corpus.decisions import read_decision
 from winnow.corpus.ratings import read_rating
 from winnow.corpus.reading import read_records
@@ -147,7 +147,7 @@ def test_memory_stays_bounded(tmp_path):
     """All four years need well under half of the 1.5 GB that ingest to datasets may take."""
     code = (
         "import json, sys; sys.path.insert(0, 'workflow_scripts'); from pathlib import Path;"
-        "from winnow.core.config import OpenReviewCorpus;"
+        "from winnow.core.config.corpora import OpenReviewCorpus;"
         "from winnow.corpus.adapters import open_source; from winnow.corpus.ingest import Tables, build_tables;"
         f"spec = OpenReviewCorpus(adapter='openreview', min_prompt_chars=20, papers={str(PAPERS)!r},"
         f" reviews={str(REVIEWS)!r}); folder = Path({str(tmp_path)!r});"

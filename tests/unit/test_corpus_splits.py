@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus_fixtures import words
-from winnow.core.config import Splits
+from winnow.core.config.corpora import Splits
 from winnow.core.tables import PROMPTS, read_rows, write_table
 from winnow.corpus.duplicates import Groups, jaccard, may_be_alike, normalised, proposals, shingles, sketch
 from winnow.corpus.splits import draw, group_prompts, split_prompts

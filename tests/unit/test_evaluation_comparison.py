@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.evaluation.comparison import (
     accuracy_difference,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_fixtures import demo_study
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.reporting.checklists import is_told, read_result
 from winnow.reporting.comparing import mark, scale
 from winnow.reporting.figures import legend, panel_svg, ranges_svg, save_curves

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from openai_fixtures import Reply, asked, lawful, listed, p_yes_of, refused, said, stub_server, vllm
 from scoring_fixtures import PROSE, SCRIPTS, checklist
-from winnow.core.config import OpenAIJudge
+from winnow.core.config.signals import OpenAIJudge
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.core.manifest import Tally
@@ -440,7 +440,7 @@ def test_the_key_is_sent_and_written_nowhere(monkeypatch, capfd, caplog):
 def test_the_library_is_imported_only_where_something_is_asked():
     code = """
 import sys
-from winnow.core.config import OpenAIJudge
+from winnow.core.config.signals import OpenAIJudge
 from winnow.scoring.openai_api import OpenAIEndpoint
 OpenAIEndpoint(OpenAIJudge(backend="openai", base_url="http://127.0.0.1:1/v1", model="m")).identity
 assert "openai" not in sys.modules

@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
 
 from scoring_fixtures import ICLR
-from winnow.core.config import ChecklistOptimization
+from winnow.core.config.signals import ChecklistOptimization
 from winnow.core.errors import WinnowError
 from winnow.scoring.checklist import Item, load_checklist
 from winnow.scoring.optimization.matrix import Labelled, Matrix

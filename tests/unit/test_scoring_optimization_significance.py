@@ -10,7 +10,7 @@ from scipy.stats import kstest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from winnow.core.config import ChecklistOptimization
+from winnow.core.config.signals import ChecklistOptimization
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.scoring.checklist import Checklist, Item

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from scoring_fixtures import checklist, checklist_file, prompts_table, responses_table, script, spec, texts
-from winnow.core.config import Gates, Reliability
+from winnow.core.config.signals import Gates, Reliability
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.scoring.agreement import Pair, coefficients, flip_rate

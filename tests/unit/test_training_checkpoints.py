@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from training import fixtures
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
 from winnow.training.checkpoints import (

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from training import fixtures
 from winnow.core.base_model import BaseModel, read_base_model
-from winnow.core.config import Model, TinyModel
+from winnow.core.config.models import Model, TinyModel
 from winnow.core.errors import WinnowError
 from winnow.core.tables import RESPONSES, read_rows, write_table
 from winnow.training.base_models import prepare_model

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from training import fixtures
-from winnow.core.config import Model, TinyModel
+from winnow.core.config.models import Model, TinyModel
 from winnow.core.files import write_json
 from winnow.core.tables import RENDERED_SFT, write_table
 from winnow.training.arguments import read_trackers

@@ -9,7 +9,7 @@ import trl
 import yaml
 
 from training import fixtures
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.entry import pins
 from winnow.core.errors import WinnowError
 from winnow.training import incompatibilities

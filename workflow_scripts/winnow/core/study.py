@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from winnow.core.config import ResolvedRun, ResolvedStudy, Run, Settings, Site, Study, VllmJudge
+from winnow.core.config.base import Settings
+from winnow.core.config.runs import ResolvedRun, Run
+from winnow.core.config.signals import VllmJudge
+from winnow.core.config.studies import ResolvedStudy, Site, Study
 from winnow.core.errors import WinnowError
 
 _UNIONS = (Union, UnionType)

@@ -1,9 +1,9 @@
-"""Which adapter reads which kind of corpus. A new adapter is a file, a type in core.config and a line here."""
+"""Which adapter reads which kind of corpus. A new adapter is a file, a type in core.config.corpora and a line here."""
 
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import Corpus, DemoCorpus, JsonlCorpus, OpenReviewCorpus
+from winnow.core.config.corpora import Corpus, DemoCorpus, JsonlCorpus, OpenReviewCorpus
 from winnow.core.errors import WinnowError
 from winnow.corpus.demo import DemoSource
 from winnow.corpus.jsonl import JsonlSource

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import DemoCorpus
+from winnow.core.config.corpora import DemoCorpus
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.corpus import cleaning
 from winnow.corpus import demo_phrases as phrases

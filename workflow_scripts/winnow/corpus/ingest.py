@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from winnow.core.config import CorpusSettings
+from winnow.core.config.corpora import CorpusSettings
 from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key, sha256_text
 from winnow.core.log import Progress, log

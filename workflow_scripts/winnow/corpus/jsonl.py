@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from winnow.core.config import JsonlCorpus
+from winnow.core.config.corpora import JsonlCorpus
 from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key
 from winnow.corpus import cleaning

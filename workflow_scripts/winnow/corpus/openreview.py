@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from winnow.core.config import OpenReviewCorpus
+from winnow.core.config.corpora import OpenReviewCorpus
 from winnow.core.errors import WinnowError
 from winnow.corpus import cleaning, model_reviews
 from winnow.corpus.decisions import read_decision

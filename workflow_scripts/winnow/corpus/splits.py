@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from winnow.core.config import Splits
+from winnow.core.config.corpora import Splits
 from winnow.core.ids import sha256_text, unit_interval
 from winnow.core.log import Progress
 from winnow.core.tables import SPLITS, read_rows, write_table

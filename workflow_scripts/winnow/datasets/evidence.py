@@ -11,7 +11,8 @@ from typing import Annotated, NamedTuple
 import yaml
 from pydantic import Field
 
-from winnow.core.config import Count, Splits
+from winnow.core.config.base import Count
+from winnow.core.config.corpora import Splits
 from winnow.core.errors import WinnowError
 from winnow.core.tables import Row, read_rows
 from winnow.datasets.drafts import Renderer

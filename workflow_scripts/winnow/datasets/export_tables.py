@@ -8,7 +8,9 @@ from typing import cast, get_args
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from winnow.core.config import Modality, Model, Name, Positive, ResolvedRun, Settings, Stage
+from winnow.core.config.base import Modality, Name, Positive, Settings, Stage
+from winnow.core.config.models import Model
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.tables import Row, read_rows
 

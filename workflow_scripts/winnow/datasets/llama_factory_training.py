@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from winnow.core.config import Model, ResolvedRun
+from winnow.core.config.models import Model
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.datasets.export_llama_factory import name_of
 

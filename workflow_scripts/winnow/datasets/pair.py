@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
-from winnow.core.config import Contrastive
+from winnow.core.config.datasets import Contrastive
 from winnow.core.tables import Row
 from winnow.datasets.funnel import refuse_empty
 from winnow.datasets.late_text import responses_by_prompt

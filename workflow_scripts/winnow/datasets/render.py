@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from winnow.core.config import Positive, PromptField, Settings, Stage
+from winnow.core.config.base import Positive, PromptField, Settings, Stage
 from winnow.core.errors import WinnowError
 
 Message = dict[str, str]

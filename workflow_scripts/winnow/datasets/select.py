@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from winnow.core.config import TopFraction
+from winnow.core.config.datasets import TopFraction
 from winnow.core.ids import sha256_text
 from winnow.core.tables import Row
 from winnow.datasets.funnel import refuse_empty

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from winnow.core.config import PromptField, Settings
+from winnow.core.config.base import PromptField, Settings
 from winnow.core.errors import WinnowError
 from winnow.core.study import parse, read_yaml
 from winnow.core.tables import Row

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.core.statistics import cluster_bootstrap, ratio_difference, wilson_interval

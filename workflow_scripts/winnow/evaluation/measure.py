@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import Evaluation
+from winnow.core.config.runs import Evaluation
 from winnow.core.log import Progress
 from winnow.core.tables import count_rows, read_rows
 from winnow.evaluation.encoding import Encoded, encode, encode_prompt

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.scores import SCORES, ScoreSummary, even_bins, histogram, quantile, unit_bins
 from winnow.reporting.sources import Results
 from winnow.reporting.words import count, number

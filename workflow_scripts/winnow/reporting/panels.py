@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from winnow.core.config import ResolvedRun, Stage
+from winnow.core.config.base import Stage
+from winnow.core.config.runs import ResolvedRun
 
 LN2 = math.log(2)
 _LOSS = "Loss (nats per pair)"

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.funnel import manifests
 from winnow.reporting.sources import Results
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.sources import Results
 
 MAX_PROMPT_CHARS = 1_500  # of a prompt on the page; the whole of it is in the file named beside it

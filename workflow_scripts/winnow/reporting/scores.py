@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import log2
 from typing import Any
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.sources import Results
 
 SCORES = "scores/review_evaluations.jsonl"

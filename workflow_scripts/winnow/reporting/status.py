@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.judging import gates
 
 Level = Literal["good", "note", "bad"]

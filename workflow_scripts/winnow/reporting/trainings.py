@@ -4,7 +4,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from winnow.core.config import ResolvedRun, ResolvedStudy
+from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.sources import Results
 
 

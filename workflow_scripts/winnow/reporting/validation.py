@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from winnow.core.config import ResolvedStudy
+from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.sources import Results
 
 _VERDICTS = {"pass": "pass", "warn": "warn", "fail": "fail", "not_applicable": "not applicable"}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from winnow.core.config import LexicalJudge, OpenAIJudge, VllmJudge
+from winnow.core.config.signals import LexicalJudge, OpenAIJudge, VllmJudge
 from winnow.scoring.judge import Judge, Variant
 from winnow.scoring.lexical import Lexical
 from winnow.scoring.openai_api import OpenAIEndpoint

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from winnow.core.config import Count, Judge, Settings
+from winnow.core.config.base import Count, Settings
+from winnow.core.config.signals import Judge
 from winnow.core.errors import WinnowError
 from winnow.core.tables import read_rows
 from winnow.scoring.judge import Variant

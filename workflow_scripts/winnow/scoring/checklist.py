@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from winnow.core.config import Positive, Settings
+from winnow.core.config.base import Positive, Settings
 from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key
 from winnow.core.study import parse, read_yaml

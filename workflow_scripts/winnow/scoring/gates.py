@@ -9,7 +9,7 @@ has no kappa, but nothing has changed in it: if there are no other items, the ga
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from winnow.core.config import Gates
+from winnow.core.config.signals import Gates
 from winnow.core.errors import WinnowError
 
 Bound = Literal["at_most", "at_least"]

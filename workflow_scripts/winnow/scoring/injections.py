@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from winnow.core.config import Name, Settings
+from winnow.core.config.base import Name, Settings
 from winnow.core.ids import unit_interval
 from winnow.core.study import parse, read_yaml
 

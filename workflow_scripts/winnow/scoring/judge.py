@@ -2,7 +2,7 @@
 
 A judge sees texts and nothing else: no ids, ratings or decisions. So what it says is a function of
 content, and can be kept by content (scoring/cache.py). Adding a judge is adding a file with a class
-of this shape, its settings to core.config, and a line to scoring/backends.py.
+of this shape, its settings to core.config.signals, and a line to scoring/backends.py.
 """
 
 from collections.abc import Mapping, Sequence

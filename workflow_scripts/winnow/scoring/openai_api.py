@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from winnow.core.config import OpenAIJudge
+from winnow.core.config.signals import OpenAIJudge
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json, content_key
 from winnow.core.log import log

@@ -18,7 +18,7 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from winnow.core.config import OpenAIJudge
+from winnow.core.config.signals import OpenAIJudge
 from winnow.core.errors import WinnowError
 from winnow.core.ids import unit_interval
 from winnow.core.log import log

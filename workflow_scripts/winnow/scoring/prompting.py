@@ -19,7 +19,7 @@ from unicodedata import unidata_version
 
 from pydantic import model_validator
 
-from winnow.core.config import Settings
+from winnow.core.config.base import Settings
 from winnow.core.ids import canonical_json, content_key
 from winnow.core.study import parse, read_yaml
 from winnow.scoring import fencing

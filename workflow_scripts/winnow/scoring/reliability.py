@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from winnow.core.config import Reliability
+from winnow.core.config.signals import Reliability
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.core.tables import Row

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.base_model import MODEL_FILE, read_base_model
-from winnow.core.config import VllmJudge
+from winnow.core.config.signals import VllmJudge
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import canonical_json, content_key

@@ -11,7 +11,7 @@ import transformers
 from huggingface_hub import errors
 
 from winnow.core.base_model import MODEL_FILE
-from winnow.core.config import Model
+from winnow.core.config.models import Model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.log import log

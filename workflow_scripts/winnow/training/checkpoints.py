@@ -7,7 +7,7 @@ from typing import Any
 
 from winnow.core.base_model import MODEL_FILE
 from winnow.core.code import import_closure
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.entry import pins
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json

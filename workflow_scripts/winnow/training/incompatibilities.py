@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 
 TRL = "1.16.0"
 

@@ -7,7 +7,7 @@ from typing import Any
 import trl
 
 from winnow.core.base_model import BaseModel, read_base_model
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.manifest import installed

@@ -10,7 +10,7 @@ from typing import Any
 import trl
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from winnow.core.config import ResolvedRun
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.training.schedule import Schedule, schedule
 

@@ -12,7 +12,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from winnow.core.config import TinyModel
+from winnow.core.config.models import TinyModel
 from winnow.core.errors import WinnowError
 from winnow.core.log import log
 from winnow.core.tables import read_rows

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from winnow.core.config import ChecklistOptimization
+from winnow.core.config.signals import ChecklistOptimization
 from winnow.core.errors import WinnowError
 from winnow.core.log import log
 from winnow.scoring.optimization.counting import Numbers, youden_threshold

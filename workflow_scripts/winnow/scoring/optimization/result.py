@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from winnow.core.config import ChecklistOptimization
+from winnow.core.config.signals import ChecklistOptimization
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.scoring.checklist import Checklist
 from winnow.scoring.optimization.matrix import Matrix

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.core.config import ChecklistOptimization, Screening
+from winnow.core.config.signals import ChecklistOptimization, Screening
 from winnow.core.errors import WinnowError
 from winnow.scoring.agreement import cohen_kappa
 from winnow.scoring.optimization.counting import Labels, Numbers, auc_of_histograms

@@ -1,0 +1,20 @@
+"""What all groups of settings share: how they are read, and kinds of values."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+PromptField = Literal["title", "abstract", "body"]
+Stage = Literal["sft", "dpo"]
+Modality = Literal["clean", "clean_images", "vision"]
+
+
+class Settings(BaseModel):
+    """A group of keys. Unknown keys are errors, values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

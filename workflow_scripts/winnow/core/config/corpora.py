@@ -1,0 +1,108 @@
+"""Where prompts and responses come from, and how they are divided."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from winnow.core.config.base import Count, Fraction, Positive, PromptField, Settings
+
+
+class Splits(Settings):
+    """How prompts are divided, by group and by hash, before anything is scored."""
+
+    val: Fraction = Field(0.1, description="share of prompts for validation")
+    test: Fraction = Field(0.1, description="share held out from every training; 0 only with an external test set")
+    optimize: Fraction = Field(0.2, description="share of train prompts on which a checklist may be chosen")
+    salt: str = Field("winnow", description="changes every draw at once; keep it for the life of a study")
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError("val + test must be below 1, or nothing is left to train on")
+        return self
+
+
+class CorpusSettings(Settings):
+    """What every adapter has in common."""
+
+    splits: Splits = Field(default_factory=Splits)
+    prompt_fields: tuple[PromptField, ...] = Field(
+        ("title", "abstract", "body"), description="which columns of a prompt the model is shown, in this order"
+    )
+    min_prompt_chars: Count = Field(2000, description="shorter prompts go to the ledger; 2000 where there is a body")
+    min_response_chars: Count = Field(100, description="shorter responses go to the ledger")
+    author_kinds: tuple[Literal["human", "model"], ...] = Field(
+        ("human",), description="who may have written a response; others go to the ledger"
+    )
+    near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.8, description="prompts at least this alike share a group, and so a split"
+    )
+
+
+class OpenReviewCorpus(CorpusSettings):
+    """Peer reviews in the layout of docs/inputs.md: a file of papers and files of reviews."""
+
+    adapter: Literal["openreview"]
+    papers: str = Field(description="papers.jsonl or .jsonl.gz")
+    reviews: str | None = Field(None, description="reviews.jsonl or .jsonl.gz, one record per review")
+    model_reviews: tuple[str, ...] = Field((), description="CSV files of model-written reviews, one row per paper")
+    years: tuple[int, ...] | None = Field(None, description="keep only these years; null keeps all")
+    rating_scales: dict[int, tuple[float, ...]] = Field(
+        default_factory=lambda: {
+            2017: tuple(map(float, range(1, 11))),
+            2018: tuple(map(float, range(1, 11))),
+            2019: tuple(map(float, range(1, 11))),
+            2020: (1.0, 3.0, 6.0, 8.0),
+            2021: tuple(map(float, range(1, 11))),
+            2022: (1.0, 3.0, 5.0, 6.0, 8.0, 10.0),
+            2023: (1.0, 3.0, 5.0, 6.0, 8.0, 10.0),
+            2024: (1.0, 3.0, 5.0, 6.0, 8.0, 10.0),
+            2025: (1.0, 3.0, 5.0, 6.0, 8.0, 10.0),
+        },
+        description="year → every legal rating; a year that is absent here is an error, never a guess",
+    )
+
+    @model_validator(mode="after")
+    def _has_responses(self) -> Self:
+        if self.reviews is None and not self.model_reviews:
+            raise ValueError("give reviews, model_reviews or both: a corpus without responses trains nothing")
+        return self
+
+
+class JsonlCorpus(CorpusSettings):
+    """Any JSONL, CSV or Parquet file (gzip read directly) with a prompt and a response column."""
+
+    adapter: Literal["jsonl"]
+    path: str = Field(description="the file; its ending says what it is: .jsonl, .csv, .parquet, each also .gz")
+    prompt_key: str = Field("prompt", description="column with the prompt's text")
+    response_key: str = Field("response", description="column with the response's text")
+    prompt_id_key: str | None = Field(None, description="column that names the prompt; else its text does")
+    response_id_key: str | None = Field(None, description="column that names the response; else its content does")
+    title_key: str | None = None
+    decision_key: str | None = None
+    ground_truth_key: str | None = None
+    label_key: str | None = None
+    year_key: str | None = None
+    date_key: str | None = None
+    rating_key: str | None = Field(None, description="column with a number on `rating_scale`")
+    rating_scale: tuple[float, ...] = Field((), description="every legal rating; needed with rating_key")
+    confidence_key: str | None = None
+    author_kind: Literal["human", "model"] = "human"
+
+    @model_validator(mode="after")
+    def _has_scale(self) -> Self:
+        if self.rating_key is not None and not self.rating_scale:
+            raise ValueError("rating_key needs rating_scale: a rating means nothing without its scale")
+        return self
+
+
+class DemoCorpus(CorpusSettings):
+    """Synthetic papers, reviews and decisions from a seeded generator; it says so in every row's source."""
+
+    adapter: Literal["demo"]
+    papers: Positive = 60
+    reviews_per_paper: Positive = 4
+    seed: int = 7
+
+
+Corpus = Annotated[OpenReviewCorpus | JsonlCorpus | DemoCorpus, Field(discriminator="adapter")]

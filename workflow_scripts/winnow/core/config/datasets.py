@@ -1,0 +1,48 @@
+"""What is trained on: which responses, shown to a model in which way."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from winnow.core.config.base import Count, Name, Positive, Settings
+
+
+class TopFraction(Settings):
+    """SFT data: the best fraction of the eligible responses."""
+
+    stage: Literal["sft"]
+    corpus: Name
+    policy: Literal["top_fraction"]
+    fraction: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="exactly floor(fraction * N) are taken")
+    require_rating: bool = Field(True, description="a response without a rating cannot teach one")
+
+
+class Contrastive(Settings):
+    """DPO data: a good and a poor response to the same prompt."""
+
+    stage: Literal["dpo"]
+    corpus: Name
+    policy: Literal["contrastive"]
+    decision: Literal["accept", "reject"] | None = Field("accept", description="only prompts decided so; null = any")
+    min_rating_diff: Annotated[float, Field(gt=0)] = Field(2.0, description="signed: chosen minus rejected")
+    min_checkmark_diff: Count = Field(2, description="signed, in checkmarks: chosen minus rejected")
+    neutral: float | None = Field(5.0, description="chosen rated above it, rejected at or below; null = no such rule")
+    max_pairs_per_prompt: Positive = 2
+    max_similarity: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="pairs as alike are refused")
+    length_caliper: Annotated[float, Field(ge=1)] | None = Field(
+        None, description="largest ratio of the longer to the shorter response; null reports lengths without a limit"
+    )
+    overlap_policy: Literal["allow", "response_disjoint", "prompt_disjoint"] = Field(
+        "allow", description="whether responses or prompts of SFT datasets of the same corpus may occur here"
+    )
+
+
+Dataset = Annotated[TopFraction | Contrastive, Field(discriminator="policy")]
+
+
+class ModalitySettings(Settings):
+    """How a prompt is shown to a model, and how much of it fits."""
+
+    model: Name = Field(description="a key of models")
+    context: Positive = Field(28000, description="tokens that prompt and response together may fill")
+    response_tokens: Positive = Field(2048, description="of these, kept free for the response")

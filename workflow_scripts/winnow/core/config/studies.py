@@ -1,0 +1,69 @@
+"""A study and a site as they are written, a study as the rules get it, and their JSON schemas."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from winnow.core.config.base import Modality, Name, Settings
+from winnow.core.config.corpora import Corpus
+from winnow.core.config.datasets import Dataset, ModalitySettings
+from winnow.core.config.models import Model
+from winnow.core.config.runs import Evaluation, ResolvedRun, Run
+from winnow.core.config.signals import ChecklistSignal
+
+
+class Study(Settings):
+    """One YAML file in studies/."""
+
+    study: Name
+    description: str = Field("", description="one sentence for the head of the report")
+    corpora: dict[Name, Corpus]
+    signal: ChecklistSignal
+    datasets: dict[Name, Dataset]
+    modalities: dict[Modality, ModalitySettings]
+    models: dict[Name, Model]
+    runs: dict[str, Run]
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    exports: tuple[Literal["llama_factory", "verl"], ...] = ()
+
+
+class Interpreters(Settings):
+    """Python for each kind of work where conda is not used; null is the one that runs Snakemake."""
+
+    data: str | None = None
+    judge: str | None = None
+    train: str | None = None
+    report: str | None = None
+
+
+class Site(Settings):
+    """config.yaml: where things lie on this machine."""
+
+    studies: tuple[Name, ...] = Field(("demo",), description="what `snakemake` without a target builds")
+    data_root: str = Field("data", description="replaces {data_root} in the paths of a study")
+    trackers: tuple[Literal["wandb", "trackio", "tensorboard"], ...] = Field((), description="besides metrics.jsonl")
+    interpreters: Interpreters = Field(default_factory=Interpreters)
+
+
+class ResolvedStudy(Settings):
+    """A study after `extends`, paths, recipes and sweeps: what the rules and the saved spec hold."""
+
+    study: Name
+    description: str
+    corpora: dict[Name, Corpus]
+    signal: ChecklistSignal
+    datasets: dict[Name, Dataset]
+    modalities: dict[Modality, ModalitySettings]
+    models: dict[Name, Model]
+    runs: dict[str, ResolvedRun]
+    evaluation: Evaluation
+    exports: tuple[str, ...]
+
+
+SCHEMAS: dict[str, type[Settings]] = {"config": Site, "study": Study}
+
+
+def schema_files(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the JSON schema that each file in schemas/ must hold."""
+    return {folder / f"{name}.schema.json": model.model_json_schema() for name, model in SCHEMAS.items()}
