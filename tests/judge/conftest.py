@@ -34,7 +34,7 @@ def judge_environment() -> Path:
 
 @pytest.fixture(scope="session")
 def judged_corpus(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The demo's corpus: prompts.parquet and responses.parquet of 36 papers, whichever worker asks first."""
+    """The demo's corpus: prompts.parquet and responses.parquet of 20 papers, whichever worker asks first."""
     return _made_once(tmp_path_factory, worker_id, "corpus", _ingest)
 
 
@@ -59,7 +59,7 @@ def _script(name, *arguments):
 
 
 def _ingest(folder):
-    spec = {"adapter": "demo", "papers": 36, "reviews_per_paper": 4, "seed": 3}
+    spec = {"adapter": "demo", "papers": 20, "reviews_per_paper": 4, "seed": 3}
     tables = [
         argument
         for table in ("prompts", "responses", "rejected")

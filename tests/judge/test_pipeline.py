@@ -13,7 +13,7 @@ from workflow import run, snakemake
 STUDY = {
     "extends": "demo",
     "study": "judged",
-    "corpora": {"papers": {"papers": 10}},
+    "corpora": {"papers": {"papers": 6}},
     "signal": {
         "judge": {
             "backend": "vllm",
