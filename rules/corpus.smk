@@ -19,13 +19,46 @@ rule ingest:
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
-        spec=lambda wildcards: spec(corpus_of(wildcards)),
+        spec=ingest_spec,
     message:
         "Reading the corpus {wildcards.corpus} of {wildcards.study}"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --corpus {wildcards.corpus:q}"
         " --prompts {output.prompts:q} --responses {output.responses:q} --rejected {output.rejected:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule draw_images:
+    input:
+        code=code("draw_images"),
+        prompts="results/{study}/corpus/{corpus}/prompts.parquet",
+        sources=image_sources,
+    output:
+        images="results/{study}/corpus/{corpus}/images/{modality}.parquet",
+        rejected="results/{study}/corpus/{corpus}/images/{modality}.rejected.parquet",
+        manifest="results/{study}/corpus/{corpus}/images/{modality}.manifest.json",
+    log:
+        "results/{study}/logs/draw_images/{corpus}/{modality}.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_images/{corpus}/{modality}.jsonl"
+    wildcard_constraints:
+        modality="clean_images|vision",
+    conda:
+        "../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=draw_spec,
+    message:
+        "Drawing the images of {wildcards.corpus} of {wildcards.study} for {wildcards.modality}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
+        " --images {output.images:q} --rejected {output.rejected:q} --manifest {output.manifest:q}"
+        " --threads {threads} > {log:q} 2>&1"
 
 
 rule split:

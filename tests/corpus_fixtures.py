@@ -66,10 +66,10 @@ class Ingested(NamedTuple):
         return {identity: row["reason"] for identity, row in self.rejected.items()}
 
 
-def ingest(spec: Any, folder: Path, name: str = "iclr", images: Path | None = None) -> Ingested:
+def ingest(spec: Any, folder: Path, name: str = "iclr") -> Ingested:
     """Run the whole ingest of a corpus."""
     tables = Tables(folder / "prompts.parquet", folder / "responses.parquet", folder / "rejected.parquet")
-    counts = build_tables(open_source(spec, name, images), spec, tables)
+    counts = build_tables(open_source(spec, name), spec, tables)
     prompts, responses, rejected = (list(read_rows(path)) for path in tables)
     return Ingested(
         {row["prompt_id"]: row for row in prompts},

@@ -33,7 +33,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--corpus", required=True, help="its name in the study")
     for table in ("prompts", "responses", "rejected", "manifest"):
         parser.add_argument(f"--{table}", required=True, type=Path, help=f"where {table} go")
-    parser.add_argument("--images", type=Path, help="folder for page images (demo corpora only); none are made without")
     return parser.parse_args()
 
 
@@ -41,7 +40,7 @@ def main() -> None:
     """Build the tables, then the manifest."""
     args = parse_args()
     spec = parse(_Spec, {"corpus": json.loads(args.spec)}, "--spec").corpus
-    source = open_source(spec, args.corpus, args.images)
+    source = open_source(spec, args.corpus)
     tables = Tables(args.prompts, args.responses, args.rejected)
     counts = build_tables(source, spec, tables)
     write_manifest(

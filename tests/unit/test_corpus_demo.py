@@ -79,17 +79,3 @@ def test_decisions_and_reasons_of_every_kind(made):
     decisions = {row["decision"] for row in made.prompts.values()}
     assert {"accept", "reject"} <= decisions <= {"accept", "reject", "workshop", "withdrawn"}
     assert {"placeholder", "refusal to review"} & set(made.reasons.values())
-
-
-def test_page_images_only_where_asked(tmp_path):
-    image = pytest.importorskip("PIL.Image", reason="Pillow belongs to the train environment")
-    made = ingest(DemoCorpus(adapter="demo", papers=2), tmp_path, images=tmp_path / "pages")
-    paths = made.prompts["demo00000"]["image_paths"]
-    assert paths[0] == "demo00000/page_001.png"
-    assert len(paths) >= 2
-    before = [(tmp_path / "pages" / path).read_bytes() for path in paths]
-    with image.open(tmp_path / "pages" / paths[0]) as page:
-        assert page.size == (512, 640)
-        assert page.getextrema() == (0, 255)  # there is something on it
-    ingest(DemoCorpus(adapter="demo", papers=2), tmp_path, images=tmp_path / "pages")
-    assert [(tmp_path / "pages" / path).read_bytes() for path in paths] == before

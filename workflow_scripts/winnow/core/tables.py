@@ -32,7 +32,7 @@ PROMPTS = _schema(
     title=_TEXT,
     abstract=_TEXT,
     body=_TEXT,
-    image_paths=pa.list_(_TEXT),
+    image_paths=pa.list_(_TEXT),  # the PDF that the record names, below the corpus's `pdfs`; null: by prompt_id
     decision=_TEXT,  # accept, reject, workshop, withdrawn, or null where nobody decided
     ground_truth=_TEXT,
     label=_TEXT,
@@ -57,6 +57,17 @@ RESPONSES = _schema(
 )
 REJECTED = _schema(kind=_TEXT, record_id=_TEXT, reason=_TEXT, detail=_TEXT, source=_TEXT, record_sha256=_TEXT)
 SPLITS = _schema(prompt_id=_TEXT, split=_TEXT, optimize=pa.bool_(), group_id=_TEXT)
+
+IMAGES = _schema(
+    prompt_id=_TEXT,
+    number=pa.int32(),  # within the prompt, from 0: the order in which a model is shown them
+    kind=_TEXT,  # figure or page
+    path=_TEXT,  # relative to the checkout; core.images.image_file checks and opens it
+    sha256=_TEXT,
+    width=pa.int32(),
+    height=pa.int32(),
+)
+IMAGES_REJECTED = _schema(prompt_id=_TEXT, file=_TEXT, reason=_TEXT)  # a prompt that has no image, one row each
 
 CHOSEN_RESPONSES = _schema(
     response_id=_TEXT,

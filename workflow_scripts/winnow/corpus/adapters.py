@@ -4,39 +4,32 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.config.corpora import Corpus, DemoCorpus, JsonlCorpus, OpenReviewCorpus
-from winnow.core.errors import WinnowError
 from winnow.corpus.demo import DemoSource
 from winnow.corpus.jsonl import JsonlSource
 from winnow.corpus.openreview import OpenReviewSource
 from winnow.corpus.records import Source
 
 
-def open_source(spec: Corpus, name: str, images: Path | None = None) -> Source:
+def open_source(spec: Corpus, name: str) -> Source:
     """Return the adapter of a corpus; nothing is read yet.
 
     Args:
         spec: the corpus as the study has it.
         name: its key in the study, for errors.
-        images: folder for page images, which only demo corpora make.
-
-    Raises:
-        WinnowError: if images are asked of another adapter.
     """
-    if images is not None and not isinstance(spec, DemoCorpus):
-        raise WinnowError("--images", f"{spec.adapter} corpora have no page images", "leave --images out")
     match spec:
         case OpenReviewCorpus():
             return OpenReviewSource(spec, name)
         case JsonlCorpus():
             return JsonlSource(spec, name)
         case DemoCorpus():
-            return DemoSource(spec, images)
+            return DemoSource(spec)
 
 
 def portable_settings(spec: Corpus) -> dict[str, Any]:
     """Return a corpus's settings for its manifest: files by name alone, since where they lie makes no difference."""
     settings = spec.model_dump(mode="json")
-    for key in ("papers", "reviews", "path"):
+    for key in ("papers", "reviews", "path", "pdfs", "figures", "pages"):
         if isinstance(settings.get(key), str):
             settings[key] = Path(settings[key]).name
     if "model_reviews" in settings:

@@ -14,7 +14,6 @@ from winnow.core.config.corpora import DemoCorpus
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.corpus import cleaning
 from winnow.corpus import demo_phrases as phrases
-from winnow.corpus.page_images import render_pages
 from winnow.corpus.ratings import CONFIDENCE_SCALE, read_rating
 from winnow.corpus.records import Origin, Prompt, Rejected, Response
 
@@ -28,15 +27,13 @@ class DemoSource:
 
     duplicates_across_prompts = True
 
-    def __init__(self, spec: DemoCorpus, images: Path | None = None) -> None:
+    def __init__(self, spec: DemoCorpus) -> None:
         """Remember the settings.
 
         Args:
             spec: the corpus as the study has it.
-            images: folder for page images; none are made without.
         """
         self.spec = spec
-        self.images = images
 
     @property
     def files(self) -> Mapping[str, Path]:
@@ -47,11 +44,6 @@ class DemoSource:
         """Yield one paper after the other."""
         for number in range(self.spec.papers):
             paper = _Paper(self.spec.seed, number)
-            pages = None
-            if self.images is not None:
-                text = f"{paper.title}\n\n{paper.abstract}\n\n{paper.body}"
-                folder = self.images / paper.identity
-                pages = tuple(f"{paper.identity}/{page.name}" for page in render_pages(text, folder))
             yield Prompt(
                 paper.identity,
                 _origin(number, [paper.title, paper.abstract, paper.body]),
@@ -59,7 +51,6 @@ class DemoSource:
                 abstract=paper.abstract,
                 body=paper.body,
                 decision=paper.decision,
-                image_paths=pages,
             )
 
     def responses(self) -> Iterator[Response | Rejected]:

@@ -26,6 +26,8 @@ class _Facts(NamedTuple):
     ground_truth: str | None
     label: str | None
     year: int | None
+    abstract: str | None
+    pdf: str | None
 
 
 class JsonlSource:
@@ -62,7 +64,7 @@ class JsonlSource:
             first, line = seen.setdefault(identity, (digest, row.line))
             if first != digest:
                 problem = f"says other things about prompt {identity!r} than row {line}"
-                fix = "make text, title, decision, ground truth, label and year agree, or name prompts by prompt_id_key"
+                fix = "make all that rows say of their prompt agree, or name prompts by prompt_id_key"
                 raise WinnowError(f"{self.path}, row {row.line}", problem, fix)
             if line == row.line:
                 yield self._prompt(identity, facts, Origin(str(self.path), line, self.path.name, content))
@@ -86,14 +88,17 @@ class JsonlSource:
     def _facts(self, row: Row) -> _Facts | None:
         """Return what a row says about its prompt, or None where it has no prompt."""
         spec, values = self.spec, row.values
-        keys = (spec.title_key, spec.decision_key, spec.ground_truth_key, spec.label_key, spec.year_key)
+        keys = (
+            *(spec.title_key, spec.abstract_key, spec.decision_key, spec.ground_truth_key, spec.label_key),
+            *(spec.year_key, spec.pdf_key),
+        )
         for key in keys:
             if key is not None:
                 require(row, key, self.path)
         text, _ = cleaning.normalise(text_of(row, spec.prompt_key, self.path) or "")
         if not text:
             return None
-        title = scalar_of(values, spec.title_key)
+        title, abstract = scalar_of(values, spec.title_key), scalar_of(values, spec.abstract_key)
         year = scalar_of(values, spec.year_key)
         if year is not None and not year.isdecimal():
             raise WinnowError(f"{self.path}, row {row.line}", f"key {spec.year_key!r} holds {year!r}, not a year")
@@ -104,6 +109,8 @@ class JsonlSource:
             ground_truth=scalar_of(values, spec.ground_truth_key),
             label=scalar_of(values, spec.label_key),
             year=None if year is None else int(year),
+            abstract=None if abstract is None else cleaning.normalise(abstract)[0] or None,
+            pdf=scalar_of(values, spec.pdf_key),
         )
 
     def _prompt_id(self, row: Row, facts: _Facts) -> str:
@@ -124,12 +131,13 @@ class JsonlSource:
             identity,
             origin,
             title=facts.title,
-            abstract=None,
+            abstract=facts.abstract,
             body=facts.text,
             decision=decision,
             ground_truth=facts.ground_truth,
             label=facts.label,
             year=facts.year,
+            image_paths=None if facts.pdf is None else (facts.pdf,),
             notes=(note,) if note else (),
         )
 

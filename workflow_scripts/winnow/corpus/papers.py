@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_ABSTRACT = re.compile(r"^[#*_ \t]*A\s*B\s*S\s*T\s*R\s*A\s*C\s*T[*_:. \t]*$", re.MULTILINE | re.IGNORECASE)
+ABSTRACT = re.compile(r"^[#*_ \t]*A\s*B\s*S\s*T\s*R\s*A\s*C\s*T[*_:. \t]*$", re.MULTILINE | re.IGNORECASE)
 _INTRODUCTION = re.compile(
     r"^[#*_ \t]*(?:[0-9]+\s+)?1?\.?[ \t]*I\s*N\s*T\s*R\s*O\s*D\s*U\s*C\s*T\s*I\s*O\s*N[*_:. \t]*$",
     re.MULTILINE | re.IGNORECASE,
@@ -35,7 +35,7 @@ _THANKS = re.compile(
     r"^[#*_ \t0-9.]*(?:acknowledge?ments?|author contributions?|funding)[*_:. \t]*$.*?(?=^#|\Z)",
     re.MULTILINE | re.IGNORECASE | re.DOTALL,
 )
-_LINK = re.compile(
+LINK = re.compile(
     r"\[[^\[\]\n]*\]\(\s*(?:https?://|mailto:|www\.)[^)\s]*\s*\)"  # [text](address) in Markdown
     r"|(?:https?://|www\.)[^\s)\]}>]+|\b(?:github|gitlab|bitbucket)\.(?:com|org|io)/[^\s)\]}>]*",
     re.IGNORECASE,
@@ -52,6 +52,11 @@ class Paper(NamedTuple):
     body: str
 
 
+def leaks(line: str) -> bool:
+    """Say whether a line names authors or tells the state of review."""
+    return _LEAK_LINE.search(line.lower()) is not None
+
+
 def without_leaks(text: str) -> str:
     """Return text without thanks, links, and lines that name authors or tell the state of review.
 
@@ -59,9 +64,9 @@ def without_leaks(text: str) -> str:
     """
     kept = []
     for line in _THANKS.sub("", text).split("\n"):
-        if _LEAK_LINE.search(line.lower()):
+        if leaks(line):
             continue
-        bare = _LINK.sub("", line)
+        bare = LINK.sub("", line)
         if bare == line or _LETTER.search(bare):
             kept.append(bare)
     return "\n".join(kept)
@@ -85,7 +90,7 @@ def split_paper(text: str) -> Paper | None:
     Returns:
         None where no heading "Abstract" ends the front matter, so that names cannot be taken out.
     """
-    heading = _ABSTRACT.search(text, 0, _FRONT_MATTER_CHARS)
+    heading = ABSTRACT.search(text, 0, _FRONT_MATTER_CHARS)
     if heading is None:
         return None
     rest = text[heading.end() :]

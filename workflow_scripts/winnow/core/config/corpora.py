@@ -39,7 +39,18 @@ class CorpusSettings(Settings):
     )
 
 
-class OpenReviewCorpus(CorpusSettings):
+class IllustratedCorpus(CorpusSettings):
+    """Prompts that may have images: a PDF, or images in a folder of their own, found by the prompt's id."""
+
+    pdfs: str | None = Field(None, description="folder with <prompt_id>.pdf, for vision and clean_images")
+    figures: str | None = Field(None, description="folder with <prompt_id>/ of images for clean_images; before the PDF")
+    pages: str | None = Field(None, description="folder with <prompt_id>/ of images for vision; before the PDF")
+    anonymous_pages: bool = Field(
+        True, description="paint over what gives authors or decision away on the pages of a PDF, as in body text"
+    )
+
+
+class OpenReviewCorpus(IllustratedCorpus):
     """Peer reviews in the layout of docs/inputs.md: a file of papers and files of reviews."""
 
     adapter: Literal["openreview"]
@@ -69,7 +80,7 @@ class OpenReviewCorpus(CorpusSettings):
         return self
 
 
-class JsonlCorpus(CorpusSettings):
+class JsonlCorpus(IllustratedCorpus):
     """Any JSONL, CSV or Parquet file (gzip read directly) with a prompt and a response column."""
 
     adapter: Literal["jsonl"]
@@ -78,7 +89,9 @@ class JsonlCorpus(CorpusSettings):
     response_key: str = Field("response", description="column with the response's text")
     prompt_id_key: str | None = Field(None, description="column that names the prompt; else its text does")
     response_id_key: str | None = Field(None, description="column that names the response; else its content does")
+    pdf_key: str | None = Field(None, description="column with the PDF's name below `pdfs`; else <prompt_id>.pdf")
     title_key: str | None = None
+    abstract_key: str | None = None
     decision_key: str | None = None
     ground_truth_key: str | None = None
     label_key: str | None = None

@@ -46,3 +46,6 @@ class ModalitySettings(Settings):
     model: Name = Field(description="a key of models")
     context: Positive = Field(28000, description="tokens that prompt and response together may fill")
     response_tokens: Positive = Field(2048, description="of these, kept free for the response")
+    max_pixels: Positive = Field(250_880, description="larger images are shrunk to this; 784 pixels are a token")
+    min_pixels: Positive = Field(196, description="smaller images are enlarged to this")
+    max_images: Positive = Field(10, description="images shown of a prompt: its first ones")
