@@ -47,7 +47,7 @@ rule draw_images:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime=240,
     params:
         python=lambda wildcards, resources: PYTHON["data"],

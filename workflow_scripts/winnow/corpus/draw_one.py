@@ -83,7 +83,7 @@ def _draw(subject: Subject, contents: Contents, settings: DrawSettings, cache: I
     try:
         shown = tuple((cache.add(png_bytes(image)), *image.size) for image in images)
     except UnusableError as error:
-        return Kept(file=error.file, reason=error.reason)
+        return Kept((), tuple(sorted(notes.items())), error.file, error.reason)
     return Kept(shown, tuple(sorted(notes.items())))
 
 

@@ -54,16 +54,19 @@ def opened(data: bytes) -> Iterator[Any]:
     if not data:
         raise UnusableError("empty file")
     library = pdfium()
-    reasons = {
-        library.raw.FPDF_ERR_SUCCESS: "PDF without pages",
-        library.raw.FPDF_ERR_PASSWORD: "encrypted PDF",
-        library.raw.FPDF_ERR_SECURITY: "encrypted PDF",
-    }
+    raw = library.raw
+    # By hand: pypdfium2 asks for an error even where there is none, and PDFium then tells that of an earlier file.
+    handle = raw.FPDF_LoadMemDocument64(data, len(data), None)
+    if not handle:
+        locked = raw.FPDF_GetLastError() in {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY}
+        raise UnusableError("encrypted PDF" if locked else "broken PDF")
     try:
-        with library.PdfDocument(data) as document:
+        with library.PdfDocument(handle) as document:
+            if not len(document):
+                raise UnusableError("PDF without pages")
             yield document
-    except library.PdfiumError as error:
-        raise UnusableError(reasons.get(error.err_code, "broken PDF")) from None
+    except library.PdfiumError:
+        raise UnusableError("broken PDF") from None
 
 
 def page_images(

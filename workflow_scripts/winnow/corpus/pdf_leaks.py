@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Span = tuple[int, int]  # of characters, end exclusive
 
 _THANKS = re.compile(r"^[ \t0-9.]*(?:acknowledge?ments?|author contributions?|funding)[:. \t]*$", re.IGNORECASE)
-_AFTER_THANKS = re.compile(r"^[ \t0-9.]*(?:references|bibliography|[A-Z]\.? .*|appendi.*)$", re.IGNORECASE)
+# References, or an appendix: "A PROOFS".
+_AFTER_THANKS = re.compile(r"^[ \t0-9.]*(?:(?i:references|bibliography|appendi\w*)[:. \t]*$|[A-Z]\.?[ \t]+[A-Z]{2})")
 
 
 def hide_authors(
