@@ -259,12 +259,24 @@ def render(
     stage: str, paths: dict[str, Path], chosen: Path, model: Path, out: Path, **changes: object
 ) -> dict[str, Path]:
     """Render a chosen dataset and return its outputs."""
-    outputs = {name: out / f"{name}.parquet" for name in ("train", "val")} | {"manifest": out / "render.json"}
+    files = {name: out / f"{name}.parquet" for name in ("rendered", "left_out")} | {"manifest": out / "render.json"}
     inputs = {name: paths[name] for name in ("prompts", "responses", "scores")}
-    run_script(
-        "render_dataset", spec={"stage": stage} | BUDGET | changes, chosen=chosen, model=model, **inputs, **outputs
-    )
-    return outputs
+    spec = {"stage": stage} | BUDGET | changes
+    modality = spec.get("modality", "clean")
+    if modality != "clean":
+        inputs["images"] = paths[modality]
+    run_script("render_dataset", spec=spec, chosen=chosen, model=model, **inputs, **files)
+    return align(stage, files, out, modality)
+
+
+def align(stage: str, files: dict[str, Path], out: Path, modality: str = "clean", **others: Path) -> dict[str, Path]:
+    """Make train and val of rendered rows, without what other modalities left out."""
+    tables = {name: out / f"{name}.parquet" for name in ("train", "val")}
+    options = {"others": [f"{name}={path}" for name, path in others.items()]} if others else {}
+    spec = {"stage": stage, "modality": modality}
+    rendered, manifest = files["rendered"], out / "align.json"
+    run_script("align_modalities", spec=spec, rendered=rendered, manifest=manifest, **tables, **options)
+    return files | tables | {"aligned": manifest}
 
 
 VALIDATION = {"dataset": "main", "modality": "clean", "min_prompt_chars": 200, "splits": {"val": 0.1, "test": 0.1}}
@@ -278,7 +290,7 @@ def validation_options(
     return {
         "spec": {"stage": stage, "policy": policy} | BUDGET | VALIDATION,
         "stage": stage,
-        **{name: made[name] for name in ("train", "val", "chosen", "ledger")},
+        **{name: made[name] for name in ("train", "val", "left_out", "chosen", "ledger")},
         **{name: paths[name] for name in ("prompts", "responses", "splits", "scores", "checklist")},
         "model": model,
         "report": report,

@@ -32,7 +32,7 @@ class World:
         """Write a table again, in an order that allows what the fault needs."""
         path, schema = self.path(name), pq.read_schema(self.path(name))
         ledger_key = [self.key] if self.stage == "sft" else ["chosen_id", "rejected_id"]
-        default = [KEYS[name]] if name in KEYS else ledger_key if name == "ledger" else [self.key]
+        default = {"ledger": ledger_key, "left_out": ["id"]}.get(name, [KEYS.get(name, self.key)])
         write_table(path, rows, schema, list(order) or default)
 
     def change(self, name: str, change, where=bool) -> None:
@@ -52,7 +52,7 @@ class World:
             "scores": self.folder / "scores.jsonl",
             "checklist": self.folder / "checklist.yaml",
         }
-        files = {name: self.path(name) for name in ("train", "val", "chosen", "ledger")}
+        files = {name: self.path(name) for name in ("train", "val", "left_out", "chosen", "ledger")}
         report = self.folder / "validation.json"
         options = made.validation_options(self.stage, paths, files, self.folder / "model", report, **self.policy)
         options["spec"] |= self.spec
