@@ -47,6 +47,10 @@ class World:
         next(row for row in rows if row["response_id"] == response_id).update(changes)
         made.write_scores(path, rows)
 
+    def options(self) -> dict[str, object]:
+        """Further options of validate_dataset."""
+        return {}
+
     def validate(self) -> dict:
         paths = {name: self.path(name) for name in KEYS} | {
             "scores": self.folder / "scores.jsonl",
@@ -58,6 +62,7 @@ class World:
         options["spec"] |= self.spec
         if self.others:
             options["others"] = self.others
+        options |= self.options()
         made.run_script("validate_dataset", **options)
         return json.loads(report.read_text())
 
