@@ -35,7 +35,9 @@ def sharegpt_row(row: Row, table: RenderedTable, out: Path) -> Row:
         out: the folder of the datasets, to which the paths of images become relative.
     """
     turns = [{"from": SPEAKERS[message["role"]], "value": marked(message["content"])} for message in row["prompt"]]
-    images = {"images": [os.path.relpath(path, out) for path in row["images"]]} if table.shows_images else {}
+    # As the system follows the dots: `out` may be reached by a link.
+    start, here = out.resolve(), Path.cwd()
+    images = {"images": [os.path.relpath(here / path, start) for path in row["images"]]} if table.shows_images else {}
     if table.stage == "sft":
         turns.append({"from": "gpt", "value": answer_of(row, "completion")})
         return {"id": row[table.key], "conversations": turns, **images}

@@ -4,7 +4,6 @@ Re-implemented from the rules of src/llamafactory/data/{parser,converter,loader}
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,10 +146,10 @@ class _Attributes:
 def _images(row: Row, attributes: _Attributes, out: Path) -> tuple[Path, ...]:
     """Find a row's images as _find_medias does, in the folder of the datasets; elsewhere it would only warn."""
     column = attributes.columns["images"]
-    files = [Path(os.path.normpath(out / path)) for path in (row.get(column) or [] if column else [])]
+    files = [out / path for path in (row.get(column) or [] if column else [])]
     if absent := [str(file) for file in files if not file.is_file()]:
         raise _refuse(attributes.place, f"its image {absent[0]} is not a file")
-    return tuple(files)
+    return tuple(file.resolve() for file in files)
 
 
 def _convert(row: Row, attributes: _Attributes, out: Path) -> LoadedRow:
@@ -223,8 +222,7 @@ def check_table(out: Path, table: RenderedTable) -> int:
         system = [marked(message["content"]) for message in row["prompt"] if message["role"] == "system"]
         turns = tuple(("human", marked(message["content"])) for message in row["prompt"] if message["role"] == "user")
         answers = tuple(answer_of(row, side) for side in table.sides)
-        here = Path(os.path.relpath(".", out))  # of the checkout, as the export's paths have it
-        images = tuple(Path(os.path.normpath(out / here / path)) for path in row.get("images") or ())
+        images = tuple(Path(path).resolve() for path in row.get("images") or ())
         wanted = LoadedRow(row[table.key], "".join(system), turns, answers, images)
         if found != wanted:
             raise _refuse(f"{name}, {table.key} {row[table.key]}", "differs from the row that TRL reads")
