@@ -215,7 +215,7 @@ VERL_FAULTS = {
         ),
         "differs",
     ),
-    "a file out of the cache": (lambda row: row["images"][0].update(image="../x.png"), "leads out of"),
+    "a file out of the cache": (lambda row: row["images"][0].update(image="../x.png"), "is no image of cache/images"),
 }
 
 

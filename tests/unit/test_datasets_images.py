@@ -149,18 +149,20 @@ def test_an_image_that_is_gone_is_an_error_with_its_remedy(corpus, model):
         rendered("sft", corpus, model, tables=tables)
 
 
-@pytest.mark.parametrize(
-    "path", ["../elsewhere.png", "/etc/hostname", "cache/images/../../secret.png", "cache/images/aa/link.png"]
-)
+@pytest.mark.parametrize("path", ["../elsewhere.png", "/etc/hostname", "cache/images/../../secret.png", "link"])
 def test_an_image_outside_the_cache_is_refused(corpus, model, path):
     tables = draw(corpus)
-    (corpus.folder / "secret.png").write_bytes(b"x")
-    link = corpus.folder / "cache" / "images" / "aa" / "link.png"
-    link.parent.mkdir(exist_ok=True)
-    link.symlink_to(corpus.folder / "secret.png")
-    rows = [row | {"path": path} for row in read_rows(tables["vision"])]
-    write_table(tables["vision"], rows, IMAGES, ["prompt_id", "number"])
-    with pytest.raises(WinnowError, match="leads out of cache/images"):
+    rows = list(read_rows(tables["vision"]))
+    if path == "link":
+        secret = corpus.folder / "secret.png"
+        secret.write_bytes(b"x")
+        for row in rows:
+            Path(row["path"]).unlink()
+            Path(row["path"]).symlink_to(secret)
+    else:
+        rows = [row | {"path": path} for row in rows]
+        write_table(tables["vision"], rows, IMAGES, ["prompt_id", "number"])
+    with pytest.raises(WinnowError, match=r"is no image of cache/images|outside cache/images"):
         rendered("sft", corpus, model, tables=tables)
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from winnow.core.errors import WinnowError
-from winnow.core.image_files import image_file
+from winnow.core.images import image_file
 from winnow.core.tables import MESSAGES, Row, read_rows, write_table
 from winnow.datasets.export_tables import IMAGE_MARK, RenderedTable, answer_of, marked
 

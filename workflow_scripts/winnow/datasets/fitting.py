@@ -7,7 +7,7 @@ from pathlib import Path
 
 from winnow.core.config.base import PromptField
 from winnow.core.errors import WinnowError
-from winnow.core.image_files import image_file
+from winnow.core.images import image_file
 from winnow.core.manifest import Tally
 from winnow.core.tables import Row
 from winnow.datasets.drafts import Draft

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from winnow.core.errors import WinnowError
-from winnow.core.image_files import image_file
+from winnow.core.images import image_file
 from winnow.core.tables import Row
 from winnow.datasets.export_tables import Pixels, RenderedTable
 

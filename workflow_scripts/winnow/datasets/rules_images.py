@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from winnow.core.errors import WinnowError
-from winnow.core.image_files import image_file
+from winnow.core.images import image_file
 from winnow.core.tables import Row, read_rows
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence
