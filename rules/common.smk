@@ -10,6 +10,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from winnow.core.code import import_closure
+from winnow.core.config.datasets import IMAGE_KEYS
 from winnow.core.entry import pins
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json

@@ -73,10 +73,11 @@ rule render_dataset:
         prompts=corpus_table("prompts"),
         responses=corpus_table("responses"),
         scores="results/{study}/scores/review_evaluations.jsonl",
+        images=images_table(lambda wildcards: dataset_of(wildcards).corpus),
         model=model_manifest,
     output:
-        train="results/{study}/datasets/{dataset}/{modality}/train.parquet",
-        val="results/{study}/datasets/{dataset}/{modality}/val.parquet",
+        rendered="results/{study}/datasets/{dataset}/{modality}/rendered.parquet",
+        left_out="results/{study}/datasets/{dataset}/{modality}/left_out.parquet",
         manifest="results/{study}/datasets/{dataset}/{modality}/render.manifest.json",
     log:
         "results/{study}/logs/render_dataset/{dataset}-{modality}.log",
@@ -92,13 +93,44 @@ rule render_dataset:
         pins=PINS["train"],
         spec=render_spec,
         model=model_of,
+        images=images_argument,
     message:
         "Rendering {wildcards.dataset} of {wildcards.study} as {wildcards.modality}"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --chosen {input.chosen:q}"
-        " --prompts {input.prompts:q} --responses {input.responses:q} --scores {input.scores:q}"
-        " --model {params.model:q} --train {output.train:q} --val {output.val:q}"
+        " --prompts {input.prompts:q} --responses {input.responses:q} --scores {input.scores:q} {params.images}"
+        " --model {params.model:q} --rendered {output.rendered:q} --left-out {output.left_out:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule align_modalities:
+    input:
+        code=code("align_modalities"),
+        rendered="results/{study}/datasets/{dataset}/{modality}/rendered.parquet",
+        others=other_modalities(LEFT_OUT_FILE, [""]),
+    output:
+        train="results/{study}/datasets/{dataset}/{modality}/train.parquet",
+        val="results/{study}/datasets/{dataset}/{modality}/val.parquet",
+        manifest="results/{study}/datasets/{dataset}/{modality}/align.manifest.json",
+    log:
+        "results/{study}/logs/align_modalities/{dataset}-{modality}.log",
+    benchmark:
+        "results/{study}/benchmarks/align_modalities/{dataset}-{modality}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=align_spec,
+        others=others_arguments(LEFT_OUT_FILE),
+    message:
+        "Aligning {wildcards.dataset} of {wildcards.study} as {wildcards.modality}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --rendered {input.rendered:q} {params.others}"
+        " --train {output.train:q} --val {output.val:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
 rule validate_dataset:
@@ -107,6 +139,9 @@ rule validate_dataset:
         templates="resources/prompts",
         train="results/{study}/datasets/{dataset}/{modality}/train.parquet",
         val="results/{study}/datasets/{dataset}/{modality}/val.parquet",
+        left_out="results/{study}/datasets/{dataset}/{modality}/left_out.parquet",
+        modalities=other_modalities(MODALITY_FILE, COMPARED),
+        images=images_table(lambda wildcards: dataset_of(wildcards).corpus),
         chosen="results/{study}/datasets/{dataset}/chosen.parquet",
         ledger="results/{study}/datasets/{dataset}/ledger.parquet",
         prompts=corpus_table("prompts"),
@@ -134,11 +169,14 @@ rule validate_dataset:
         stage=lambda wildcards: dataset_of(wildcards).stage,
         model=model_of,
         others=chosen_arguments("--others", other_datasets),
+        modalities=modalities_arguments,
+        images=images_argument,
     message:
         "Validating {wildcards.dataset} of {wildcards.study} as {wildcards.modality}, from source"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --stage {params.stage} --train {input.train:q}"
-        " --val {input.val:q} --chosen {input.chosen:q} --ledger {input.ledger:q} --prompts {input.prompts:q}"
+        " --val {input.val:q} --left-out {input.left_out:q} {params.modalities} {params.images}"
+        " --chosen {input.chosen:q} --ledger {input.ledger:q} --prompts {input.prompts:q}"
         " --responses {input.responses:q} --splits {input.splits:q} --scores {input.scores:q}"
         " --checklist {input.checklist:q} {params.others} --model {params.model:q}"
         " --report {output.report:q} > {log:q} 2>&1"

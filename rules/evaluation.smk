@@ -6,9 +6,11 @@ rule render_heldout:
         responses=heldout_source("responses"),
         splits=heldout_source("splits"),
         scores="results/{study}/scores/review_evaluations.jsonl",
+        images=images_table(heldout_corpus),
         model=model_manifest,
     output:
-        heldout="results/{study}/evaluation/heldout/{modality}.parquet",
+        rendered="results/{study}/evaluation/heldout/{modality}.rendered.parquet",
+        left_out="results/{study}/evaluation/heldout/{modality}.left_out.parquet",
         manifest="results/{study}/evaluation/heldout/{modality}.manifest.json",
     log:
         "results/{study}/logs/render_heldout/{modality}.log",
@@ -24,12 +26,40 @@ rule render_heldout:
         pins=PINS["train"],
         spec=heldout_spec,
         model=model_of,
+        images=images_argument,
     message:
         "Rendering the held-out rows of {wildcards.study} as {wildcards.modality}"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
-        " --responses {input.responses:q} --scores {input.scores:q} --splits {input.splits:q}"
-        " --model {params.model:q} --out {output.heldout:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --responses {input.responses:q} --scores {input.scores:q} --splits {input.splits:q} {params.images}"
+        " --model {params.model:q} --rendered {output.rendered:q} --left-out {output.left_out:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule align_heldout:
+    input:
+        code=code("align_modalities"),
+        rendered="results/{study}/evaluation/heldout/{modality}.rendered.parquet",
+        others=other_modalities(HELDOUT_LEFT_OUT, [""]),
+    output:
+        heldout="results/{study}/evaluation/heldout/{modality}.parquet",
+        manifest="results/{study}/evaluation/heldout/{modality}.align.manifest.json",
+    log:
+        "results/{study}/logs/align_heldout/{modality}.log",
+    benchmark:
+        "results/{study}/benchmarks/align_heldout/{modality}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=lambda wildcards: spec({"stage": "sft", "modality": wildcards.modality}),
+        others=others_arguments(HELDOUT_LEFT_OUT),
+    message:
+        "Aligning the held-out rows of {wildcards.study} as {wildcards.modality}"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --rendered {input.rendered:q} {params.others}"
+        " --heldout {output.heldout:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
 rule evaluate_run:

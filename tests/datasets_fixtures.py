@@ -1,15 +1,17 @@
 """A small corpus with scores, splits and a tokenizer, made by hand, for the tests of the datasets stage."""
 
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
 
 from winnow.core.ids import unit_interval
-from winnow.core.tables import PROMPTS, RESPONSES, SPLITS, write_table
+from winnow.core.tables import IMAGES, PROMPTS, RESPONSES, SPLITS, write_table
 
 ITEMS = 12
 SCALE = [1.0, 3.0, 5.0, 6.0, 8.0, 10.0]
-SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>"]
+VISION_MARKS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *VISION_MARKS]
 WORDS = [
     "method",
     "baseline",
@@ -220,6 +222,51 @@ def make_tokenizer(folder: Path) -> Path:
     return folder
 
 
+def make_vision_model(folder: Path) -> Path:
+    """Save what rendering and TRL's collators need of a Qwen2.5-VL: tokenizer, its chat template, image settings."""
+    import trl
+
+    from winnow.models.processors import image_settings
+
+    make_tokenizer(folder)
+    template = Path(trl.__file__).parent / "chat_templates" / "qwen2_5_vl.jinja"
+    (folder / "chat_template.jinja").write_text(template.read_text())
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl", "vision_config": {}}))
+    (folder / "preprocessor_config.json").write_text(json.dumps(image_settings()))
+    return folder
+
+
+def draw_images(prompts: list[str], table: Path, kind: str, count: int = 3) -> Path:
+    """Draw a few images for each prompt into cache/images of the working folder, and write the images table."""
+    rows = []
+    for prompt in prompts:
+        for number in range(count):
+            key = f"{prompt}/{kind}/{number}"
+            width, height = (60 + int(unit_interval(key, side) * 200) for side in ("width", "height"))
+            rows.append(image_row(prompt, number, kind, width, height))
+    write_table(table, rows, IMAGES, ["prompt_id", "number"])
+    return table
+
+
+def image_row(prompt: str, number: int, kind: str, width: int, height: int) -> dict:
+    """Draw one image and return its row of the images table."""
+    import io
+
+    from PIL import Image
+
+    color = tuple(int(unit_interval(f"{prompt}/{number}", channel) * 255) for channel in "rgb")
+    image, file = Image.new("RGB", (width, height), color), io.BytesIO()
+    image.putpixel((0, 0), (number, len(prompt), 7 if kind == "page" else 8))
+    image.save(file, "PNG")
+    sha256 = hashlib.sha256(file.getvalue()).hexdigest()
+    path = Path("cache/images") / sha256[:2] / f"{sha256}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.getvalue())
+    facts = {"kind": kind, "path": str(path), "sha256": sha256, "width": width, "height": height}
+    return {"prompt_id": prompt, "number": number, **facts}
+
+
+IMAGE_BUDGET = {"max_pixels": 9408, "min_pixels": 196, "max_images": 2, "with_text": False}
 SFT_SPEC = {"stage": "sft", "corpus": "papers", "policy": "top_fraction", "fraction": 0.2, "min_answered": 0.9}
 DPO_SPEC = {"stage": "dpo", "corpus": "papers", "policy": "contrastive", "min_answered": 0.9}
 BUDGET = {"corpus": "papers", "prompt_fields": ["title", "abstract", "body"], "context": 1700, "response_tokens": 400}
@@ -259,12 +306,24 @@ def render(
     stage: str, paths: dict[str, Path], chosen: Path, model: Path, out: Path, **changes: object
 ) -> dict[str, Path]:
     """Render a chosen dataset and return its outputs."""
-    outputs = {name: out / f"{name}.parquet" for name in ("train", "val")} | {"manifest": out / "render.json"}
+    files = {name: out / f"{name}.parquet" for name in ("rendered", "left_out")} | {"manifest": out / "render.json"}
     inputs = {name: paths[name] for name in ("prompts", "responses", "scores")}
-    run_script(
-        "render_dataset", spec={"stage": stage} | BUDGET | changes, chosen=chosen, model=model, **inputs, **outputs
-    )
-    return outputs
+    spec = {"stage": stage} | BUDGET | changes
+    modality = spec.get("modality", "clean")
+    if modality != "clean":
+        inputs["images"] = paths[modality]
+    run_script("render_dataset", spec=spec, chosen=chosen, model=model, **inputs, **files)
+    return align(stage, files, out, modality)
+
+
+def align(stage: str, files: dict[str, Path], out: Path, modality: str = "clean", **others: Path) -> dict[str, Path]:
+    """Make train and val of rendered rows, without what other modalities left out."""
+    tables = {name: out / f"{name}.parquet" for name in ("train", "val")}
+    options = {"others": [f"{name}={path}" for name, path in others.items()]} if others else {}
+    spec = {"stage": stage, "modality": modality}
+    rendered, manifest = files["rendered"], out / "align.json"
+    run_script("align_modalities", spec=spec, rendered=rendered, manifest=manifest, **tables, **options)
+    return files | tables | {"aligned": manifest}
 
 
 VALIDATION = {"dataset": "main", "modality": "clean", "min_prompt_chars": 200, "splits": {"val": 0.1, "test": 0.1}}
@@ -278,7 +337,7 @@ def validation_options(
     return {
         "spec": {"stage": stage, "policy": policy} | BUDGET | VALIDATION,
         "stage": stage,
-        **{name: made[name] for name in ("train", "val", "chosen", "ledger")},
+        **{name: made[name] for name in ("train", "val", "left_out", "chosen", "ledger")},
         **{name: paths[name] for name in ("prompts", "responses", "splits", "scores", "checklist")},
         "model": model,
         "report": report,

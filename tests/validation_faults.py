@@ -206,6 +206,18 @@ def row_missing(world):
     world.put("train", world.rows("train")[1:])
 
 
+def left_out_for_no_reason(world):
+    """A row that fits is said to be left out, and is."""
+    first = world.rows("train")[0]
+    world.put("train", world.rows("train")[1:])
+    world.put("left_out", [{"id": first[world.key], "split": "train", "reason": "prompt_too_long"}])
+
+
+def left_out_and_rendered(world):
+    first = world.rows("train")[0]
+    world.put("left_out", [{"id": first[world.key], "split": "train", "reason": "prompt_too_long"}])
+
+
 def row_not_chosen(world):
     world.put("chosen", world.rows("chosen")[1:])
 
@@ -363,7 +375,7 @@ FAULTS = [
         ),
     ),
     ("C8c", ("dpo",), (similar_texts, stored_ratio, tighter_caliper)),
-    ("C10", BOTH, (row_missing, row_not_chosen, row_twice)),
+    ("C10", BOTH, (row_missing, row_not_chosen, row_twice, left_out_for_no_reason, left_out_and_rendered)),
     ("W1", BOTH, (ledger_line_missing, ledger_reason, chosen_and_in_ledger)),
     ("W2", ("dpo",), (one_pair_per_prompt, response_used_twice)),
     ("W3", ("dpo",), (forbidden_overlap, forbidden_prompt_overlap)),

@@ -32,7 +32,7 @@ class World:
         """Write a table again, in an order that allows what the fault needs."""
         path, schema = self.path(name), pq.read_schema(self.path(name))
         ledger_key = [self.key] if self.stage == "sft" else ["chosen_id", "rejected_id"]
-        default = [KEYS[name]] if name in KEYS else ledger_key if name == "ledger" else [self.key]
+        default = {"ledger": ledger_key, "left_out": ["id"]}.get(name, [KEYS.get(name, self.key)])
         write_table(path, rows, schema, list(order) or default)
 
     def change(self, name: str, change, where=bool) -> None:
@@ -47,17 +47,22 @@ class World:
         next(row for row in rows if row["response_id"] == response_id).update(changes)
         made.write_scores(path, rows)
 
+    def options(self) -> dict[str, object]:
+        """Further options of validate_dataset."""
+        return {}
+
     def validate(self) -> dict:
         paths = {name: self.path(name) for name in KEYS} | {
             "scores": self.folder / "scores.jsonl",
             "checklist": self.folder / "checklist.yaml",
         }
-        files = {name: self.path(name) for name in ("train", "val", "chosen", "ledger")}
+        files = {name: self.path(name) for name in ("train", "val", "left_out", "chosen", "ledger")}
         report = self.folder / "validation.json"
         options = made.validation_options(self.stage, paths, files, self.folder / "model", report, **self.policy)
         options["spec"] |= self.spec
         if self.others:
             options["others"] = self.others
+        options |= self.options()
         made.run_script("validate_dataset", **options)
         return json.loads(report.read_text())
 

@@ -32,12 +32,15 @@ def copy_checkout(target: Path) -> Path:
 
 
 def touch_raw_files(checkout: Path) -> None:
-    """Make every raw file that any study names below data/, empty: enough for a plan."""
+    """Make every raw file that any study names below data/, empty: enough for a plan. A folder has no ending."""
     for study in (checkout / "studies").glob("*.yaml"):
         for name in re.findall(r"\{data_root\}/([^\"']+)", study.read_text()):
             file = checkout / "data" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
+            if file.suffix:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+            else:
+                file.mkdir(parents=True, exist_ok=True)
 
 
 def snakemake(checkout: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -23,6 +23,7 @@ from winnow.core.manifest import write_manifest
 from winnow.core.study import parse
 from winnow.datasets import export_llama_factory, export_verl, llama_factory_loader
 from winnow.datasets.export_tables import ExportSpec, RenderedTable, tables_of
+from winnow.datasets.llama_factory_images import cutoff_of
 from winnow.datasets.llama_factory_training import as_yaml, merge_settings, settings_of, training_file
 from winnow.datasets.named_paths import named_paths
 
@@ -38,13 +39,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def training_files(out: Path, spec: ExportSpec, counts: dict[str, int]) -> tuple[list[str], dict[str, str]]:
+def training_files(
+    out: Path, spec: ExportSpec, tables: Sequence[RenderedTable], counts: dict[str, int]
+) -> tuple[list[str], dict[str, str]]:
     """Write the training files, and return their names, and of runs that cannot be expressed the reason."""
     runs, written, left_out = {one.name: one for one in spec.runs}, [], {}
     names = [name for name, count in counts.items() if count]
     for one in spec.runs:
         try:
-            settings = settings_of(one, runs, spec.models, spec.context[one.modality], names)
+            read = [table for table in tables if (table.dataset, table.modality) == (one.dataset, one.modality)]
+            cutoff = cutoff_of(read, spec.context[one.modality])
+            settings = settings_of(one, runs, spec.models, cutoff, names, pixels=spec.pixels.get(one.modality))
         except WinnowError as error:
             left_out[one.name] = str(error)
             log(f"no training file for {one.name}: {error}")
@@ -67,7 +72,7 @@ def to_llama_factory(out: Path, spec: ExportSpec, tables: Sequence[RenderedTable
     for table in tables:
         if counts[export_llama_factory.name_of(table.dataset, table.modality, table.split)]:
             llama_factory_loader.check_table(out, table)
-    trainings, left_out = training_files(out, spec, counts)
+    trainings, left_out = training_files(out, spec, tables, counts)
     files = ["dataset_info.json", *(f"{table.folder}/data.json" for table in tables), *trainings]
     return files, {"counts": counts, "runs_left_out": left_out}
 

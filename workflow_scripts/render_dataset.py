@@ -1,15 +1,16 @@
 """Render a chosen dataset into what TRL reads: prompt and completion, or prompt, chosen and rejected.
 
-Inputs: chosen.parquet, the corpus's prompts and responses, the score rows, and the folder of the base
-model, whose tokenizer counts the tokens. Outputs: train.parquet and val.parquet, and a manifest with every
-row that was dropped or cut. A body gives way to the budget, a response never: it is dropped with a reason.
+Inputs: chosen.parquet, the corpus's prompts and responses, the score rows, the folder of the base model,
+whose tokenizer counts the tokens, and where images are shown the corpus's images table. Outputs: the rows that
+fit, the ids of the others with their reasons, and a manifest. A body gives way to the budget, responses and
+images never: the row is left out. align_modalities.py makes train.parquet and val.parquet of the rows.
 
     python workflow_scripts/render_dataset.py --spec '{"stage": "sft", "corpus": "papers",
         "prompt_fields": ["title", "abstract", "body"], "context": 1536, "response_tokens": 640}' \
         --chosen results/demo/datasets/sft/chosen.parquet --prompts results/demo/corpus/papers/prompts.parquet \
         --responses results/demo/corpus/papers/responses.parquet \
         --scores results/demo/scores/review_evaluations.jsonl --model results/demo/models/text \
-        --train train.parquet --val val.parquet --manifest render.manifest.json
+        --rendered rendered.parquet --left-out left_out.parquet --manifest render.manifest.json
 """
 
 import argparse
@@ -22,11 +23,13 @@ from winnow.core.errors import WinnowError
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
 from winnow.core.study import parse
-from winnow.core.tables import RENDERED_DPO, RENDERED_SFT, Row, read_rows, write_table
-from winnow.datasets.drafts import Renderer, dpo_row, fitted, read_drafts, response_ids, score_facts, sft_row
+from winnow.core.tables import LEFT_OUT, Row, read_rows, rendered_schema, write_table
+from winnow.datasets.drafts import read_drafts, response_ids
+from winnow.datasets.fitting import fitted, read_renderer
 from winnow.datasets.funnel import described
-from winnow.datasets.render import RenderSpec, load_tokenizer, tokenizer_files
-from winnow.datasets.template import FOLDER, read_template
+from winnow.datasets.render import RenderSpec, tokenizer_files
+from winnow.datasets.rows import dpo_row, score_facts, sft_row
+from winnow.datasets.template import FOLDER
 from winnow.datasets.text import control_pattern
 
 
@@ -34,8 +37,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="stage, corpus, prompt_fields, context, response_tokens, as JSON")
-    for name in ("chosen", "prompts", "responses", "scores", "model", "train", "val", "manifest"):
+    for name in ("chosen", "prompts", "responses", "scores", "model", "rendered", "left-out", "manifest"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--images", type=Path, help="the corpus's images table; needed where images are shown")
     return parser.parse_args()
 
 
@@ -45,23 +49,22 @@ def main() -> None:
     spec = parse(RenderSpec, json.loads(args.spec), "--spec")
     chosen = list(read_rows(args.chosen))
     facts = score_facts(args.scores, spec.corpus, {name for row in chosen for name in response_ids(row)})
-    renderer = Renderer(load_tokenizer(args.model), read_template(spec.template), spec)
-    schema, key, make = (
-        (RENDERED_SFT, "response_id", sft_row) if spec.stage == "sft" else (RENDERED_DPO, "pair_id", dpo_row)
-    )
+    renderer = read_renderer(args.model, spec, args.images)
+    key, make = ("response_id", sft_row) if spec.stage == "sft" else ("pair_id", dpo_row)
     pattern = control_pattern(renderer.chat.added_tokens)
-    tallies = {}
-    for split, out in (("train", args.train), ("val", args.val)):
-        tally = tallies[split] = Tally()
-        sources = [row for row in chosen if row["split"] == split]
+    tallies = {"train": Tally(), "val": Tally()}
+    left_out: list[Row] = []
 
-        def rows(sources: list[Row] = sources, tally: Tally = tally) -> Iterator[Row]:
+    def rows() -> Iterator[Row]:
+        for split, tally in tallies.items():
+            sources = [row for row in chosen if row["split"] == split]
             drafts = read_drafts(sources, args.prompts, args.responses, pattern, tally)
-            for row in fitted(renderer, drafts, tally):
+            for row in fitted(renderer, drafts, tally, left_out):
                 yield make(row, spec.corpus, facts)
+            log(f"{split}: {described(tally.read, tally.dropped, 'chosen rows')}; {tally.kept:,} rendered")
 
-        write_table(out, rows(), schema, [key])
-        log(f"{split}: {described(tally.read, tally.dropped, 'chosen rows')}; {tally.kept:,} rendered")
+    write_table(args.rendered, rows(), rendered_schema(spec.stage, images=spec.images is not None), [key])
+    write_table(args.left_out, left_out, LEFT_OUT, ["id"])
     if not tallies["train"].kept:
         raise WinnowError(
             args.chosen,
@@ -72,10 +75,11 @@ def main() -> None:
         args.manifest,
         step="render_dataset",
         inputs={name: getattr(args, name) for name in ("chosen", "prompts", "responses", "scores")}
+        | ({} if args.images is None else {"images": args.images})
         | tokenizer_files(args.model)
         | {"template": FOLDER / f"{spec.template}.yaml"},
-        outputs={"train": args.train, "val": args.val},
-        settings=spec.model_dump(mode="json"),
+        outputs={"rendered": args.rendered, "left_out": args.left_out},
+        settings=spec.model_dump(mode="json", exclude_none=True),
         counts={split: tally.as_dict() for split, tally in tallies.items()},
         software=["transformers", "tokenizers", "duckdb", "pyarrow"],
     )

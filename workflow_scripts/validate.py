@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from winnow.core.config.datasets import IMAGE_KEYS
 from winnow.core.config.studies import ResolvedStudy
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
@@ -55,6 +56,7 @@ def spec_of(study: ResolvedStudy, dataset: str, modality: Any) -> ValidationSpec
         "prompt_fields": corpus.prompt_fields,
         "context": budget.context,
         "response_tokens": budget.response_tokens,
+        "images": None if modality == "clean" else budget.model_dump(include=set(IMAGE_KEYS)),
     }
     return parse(ValidationSpec, content, "study.json")
 
@@ -72,10 +74,18 @@ def paths_of(results: Path, study: ResolvedStudy, dataset: str, modality: str) -
         splits=corpus / "splits.parquet",
         scores=results / "scores" / "review_evaluations.jsonl",
         checklist=Path(study.signal.checklist),
+        left_out=made / modality / "left_out.parquet",
+        images=None if modality == "clean" else corpus / "images" / f"{modality}.parquet",
         others={
             name: results / "datasets" / name / "chosen.parquet"
             for name, other in study.datasets.items()
             if name != dataset and other.corpus == study.datasets[dataset].corpus
+        },
+        modalities={
+            f"{other}/{file}": made / other / f"{file}.parquet"
+            for other in study.modalities
+            for file in ("train", "val", "left_out")
+            if study.same_rows and other != modality
         },
     )
 

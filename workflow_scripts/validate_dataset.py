@@ -1,14 +1,16 @@
 """Validate one dataset in one modality from its source rows; training depends on the report.
 
-Inputs: the rendered rows, the chosen table and ledger, the corpus, the score rows, the checklist, the chosen
-tables of the other datasets of the corpus, and the base model's tokenizer. Output: a report of every rule.
+Inputs: the rendered rows and what was left out, the chosen table and ledger, the corpus and its images, the score
+rows, the checklist, the chosen tables of the other datasets of the corpus, the rows of the other modalities, and
+the base model's tokenizer. Output: a report of every rule.
 If one fails the script exits with 2, and the report lies beside its place as validation.failed.json too, since
 Snakemake deletes the outputs of a failed job.
 
     python workflow_scripts/validate_dataset.py --spec "$SPEC" --stage sft --train train.parquet --val val.parquet \
-        --chosen chosen.parquet --ledger ledger.parquet --prompts prompts.parquet --responses responses.parquet \
-        --splits splits.parquet --scores review_evaluations.jsonl --checklist resources/checklists/iclr.yaml \
-        --others dpo=results/demo/datasets/dpo/chosen.parquet --model results/demo/models/text --report validation.json
+        --left-out left_out.parquet --chosen chosen.parquet --ledger ledger.parquet --prompts prompts.parquet \
+        --responses responses.parquet --splits splits.parquet --scores review_evaluations.jsonl \
+        --checklist resources/checklists/iclr.yaml --others dpo=results/demo/datasets/dpo/chosen.parquet \
+        --model results/demo/models/text --report validation.json
 """
 
 import argparse
@@ -24,7 +26,7 @@ from winnow.datasets.evidence import Paths, ValidationSpec
 from winnow.datasets.named_paths import named_paths
 from winnow.datasets.validate import failed_rules, validate
 
-TABLES = ("train", "val", "chosen", "ledger", "prompts", "responses", "splits", "scores", "checklist")
+TABLES = ("train", "val", "left_out", "chosen", "ledger", "prompts", "responses", "splits", "scores", "checklist")
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,8 +35,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--spec", required=True, help="a ValidationSpec as JSON")
     parser.add_argument("--stage", choices=("sft", "dpo"), required=True)
     for name in (*TABLES, "model", "report"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    parser.add_argument("--images", type=Path, help="the corpus's images table; needed where images are shown")
     parser.add_argument("--others", nargs="+", default=[], metavar="NAME=CHOSEN")
+    parser.add_argument(
+        "--modalities",
+        nargs="+",
+        default=[],
+        metavar="MODALITY/FILE=PATH",
+        help="train, val and left_out of every other modality that must have the same rows",
+    )
     return parser.parse_args()
 
 
@@ -44,7 +54,11 @@ def main() -> None:
     spec = parse(ValidationSpec, json.loads(args.spec), "--spec")
     if spec.stage != args.stage:
         raise WinnowError("--stage", f"is {args.stage}, but the spec is of stage {spec.stage}", "make them equal")
-    paths = Paths(**{name: getattr(args, name) for name in TABLES}, others=named_paths(args.others))
+    paths = Paths(
+        **{name: getattr(args, name) for name in (*TABLES, "images")},
+        others=named_paths(args.others),
+        modalities=named_paths(args.modalities),
+    )
     report = validate(spec, paths, args.model)
     kept = args.report.with_suffix(".failed.json")
     for rule in report["rules"]:

@@ -73,15 +73,82 @@ def model_manifest(wildcards):
     return f"{model_of(wildcards)}/manifest.json"
 
 
+def shows_images(modality):
+    """Say whether a modality shows images beside text."""
+    return modality != "clean"
+
+
 def rendering(wildcards, corpus):
     """Return what rendering needs to know: what of a prompt is shown, and how much fits."""
     study = study_of(wildcards)
+    settings = study.modalities[wildcards.modality]
+    images = {"images": pick(settings, *IMAGE_KEYS)} if shows_images(wildcards.modality) else {}
     return {
         "corpus": corpus,
         "modality": wildcards.modality,
         "prompt_fields": study.corpora[corpus].model_dump(mode="json")["prompt_fields"],
-        **pick(study.modalities[wildcards.modality], "context", "response_tokens"),
+        **pick(settings, "context", "response_tokens"),
+        **images,
     }
+
+
+def images_table(corpus_of):
+    """Return a function from wildcards to a modality's images of a corpus: no file where it shows text alone."""
+
+    def table(wildcards):
+        if not shows_images(wildcards.modality):
+            return []
+        return [f"results/{wildcards.study}/corpus/{corpus_of(wildcards)}/images/{wildcards.modality}.parquet"]
+
+    return table
+
+
+def images_argument(wildcards, input):
+    """Return `--images TABLE` where a modality shows images."""
+    return " ".join(["--images", *input.images]) if input.images else ""
+
+
+def aligned_with(wildcards):
+    """Return the other modalities that must have the same rows: none where a study does without."""
+    study = study_of(wildcards)
+    return [name for name in study.modalities if study.same_rows and name != wildcards.modality]
+
+
+def other_modalities(pattern, files):
+    """Return a function from wildcards to files of the other modalities that must have the same rows."""
+    return lambda wildcards: [
+        pattern.format(**wildcards, other=other, file=file) for other in aligned_with(wildcards) for file in files
+    ]
+
+
+def others_arguments(pattern):
+    """Return a function from wildcards to `--others MODALITY=LEFT_OUT ...`, or nothing where there are none."""
+
+    def arguments(wildcards):
+        pairs = [f"{other}={pattern.format(**wildcards, other=other)}" for other in aligned_with(wildcards)]
+        return " ".join(["--others", *pairs]) if pairs else ""
+
+    return arguments
+
+
+LEFT_OUT_FILE = "results/{study}/datasets/{dataset}/{other}/left_out.parquet"
+MODALITY_FILE = "results/{study}/datasets/{dataset}/{other}/{file}.parquet"
+COMPARED = ("train", "val", "left_out")
+
+
+def modalities_arguments(wildcards):
+    """Return `--modalities MODALITY/FILE=PATH ...` for what validation compares, or nothing without others."""
+    pairs = [
+        f"{other}/{file}={MODALITY_FILE.format(**wildcards, other=other, file=file)}"
+        for other in aligned_with(wildcards)
+        for file in COMPARED
+    ]
+    return " ".join(["--modalities", *pairs]) if pairs else ""
+
+
+def align_spec(wildcards):
+    """Return what aligning the modalities of a dataset needs to know."""
+    return spec({"stage": dataset_of(wildcards).stage, "modality": wildcards.modality})
 
 
 def render_spec(wildcards):
@@ -124,11 +191,16 @@ def validations(study):
 def export_spec(wildcards):
     """Return what an export needs besides the rendered tables; only LLaMA-Factory's has training settings."""
     study = study_of(wildcards)
+    pixels = {
+        modality: pick(settings, "max_pixels", "min_pixels")
+        for modality, settings in study.modalities.items()
+        if shows_images(modality)
+    }
     if wildcards.format != "llama_factory":
-        return spec({"study": study.study, "models": {}, "runs": [], "context": {}})
+        return spec({"study": study.study, "models": {}, "runs": [], "context": {}, "pixels": pixels})
     context = {modality: settings.context for modality, settings in study.modalities.items()}
     runs = [training_settings(run) for run in study.runs.values()]
-    return spec({"runs": runs, "context": context, **pick(study, "study", "models")})
+    return spec({"runs": runs, "context": context, "pixels": pixels, **pick(study, "study", "models")})
 
 
 def exports(study):

@@ -43,6 +43,9 @@ def heldout_table(wildcards):
     return f"results/{wildcards.study}/evaluation/heldout/{evaluated_modality(wildcards)}.parquet"
 
 
+HELDOUT_LEFT_OUT = "results/{study}/evaluation/heldout/{other}.left_out.parquet"
+
+
 def heldout_corpus(wildcards):
     """Return the corpus whose held-out prompts are used: that of the study's first SFT dataset."""
     datasets = study_of(wildcards).datasets.values()

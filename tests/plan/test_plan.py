@@ -14,7 +14,7 @@ SCORES = [
 ]
 CHOICES = ["Pairing the responses of dpo of demo", "Selecting the responses of sft of demo"]
 MODEL = ["Preparing the base model text of demo"]
-RENDERED = ["Rendering dpo of demo as clean", "Rendering sft of demo as clean"]
+RENDERED = [f"{job} {dataset} of demo as clean" for job in ("Rendering", "Aligning") for dataset in ("dpo", "sft")]
 VALIDATED = ["Validating dpo of demo as clean, from source", "Validating sft of demo as clean, from source"]
 EXPORTED = ["Exporting the datasets of demo for llama_factory", "Exporting the datasets of demo for verl"]
 VALIDATION = sorted({*SCORES, *CORPUS, *CHOICES, *MODEL, *RENDERED, *VALIDATED})
@@ -42,6 +42,7 @@ RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"
 EVALUATION = [
     "Comparing the runs of demo",
     "Rendering the held-out rows of demo as clean",
+    "Aligning the held-out rows of demo as clean",
     *(f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)),
 ]
 REPORT = [

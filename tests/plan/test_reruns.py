@@ -97,7 +97,7 @@ def test_a_changed_sft_setting_retrains_its_children_only(demo):
 def test_a_changed_pairing_threshold_rescores_nothing_and_leaves_sft_alone(demo):
     edit(demo / "studies/demo.yaml", "policy: contrastive}", "policy: contrastive, max_pairs_per_prompt: 1}")
     data = ["Pairing the responses of dpo of demo", "Rendering dpo of demo as clean"]
-    data += ["Validating dpo of demo as clean, from source"]
+    data += ["Aligning dpo of demo as clean", "Validating dpo of demo as clean, from source"]
     data += [f"Exporting the datasets of demo for {name}" for name in ("llama_factory", "verl")]
     measured = [f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)]
     expected = {*data, *checked(*DPO), *retrained(*DPO), *measured, *PAGES, SAVED}

@@ -90,6 +90,36 @@ def test_a_name_that_nothing_defines_is_refused(checkout, changes, said):
     assert said in message(checkout, **changes)
 
 
+@pytest.mark.parametrize(
+    ("modality", "key", "value"),
+    [
+        ("clean", "max_pixels", 250_880),
+        ("clean", "min_pixels", 196),
+        ("clean", "max_images", 4),
+        ("clean", "with_text", False),
+        ("clean_images", "with_text", True),
+    ],
+)
+def test_a_key_on_images_that_would_do_nothing_is_refused(checkout, modality, key, value):
+    said = message(checkout, modalities={modality: {"model": "text", key: value}})
+    assert f"changed.yaml, key modalities.{modality}.{key}: changes nothing" in said
+
+
+def test_modalities_that_show_images_have_the_published_sizes(checkout):
+    study = load(checkout, modalities={"clean_images": {"model": "text"}, "vision": {"model": "text"}})
+    shown = [study.modalities[name] for name in ("clean_images", "vision")]
+    assert {(m.max_pixels, m.min_pixels, m.max_images, m.with_text) for m in shown} == {(250_880, 196, 10, False)}
+    assert study.same_rows
+    assert not load(checkout, same_rows=False).same_rows
+    with_text = load(checkout, modalities={"vision": {"model": "text", "with_text": True, "max_images": 3}})
+    assert (with_text.modalities["vision"].with_text, with_text.modalities["vision"].max_images) == (True, 3)
+
+
+def test_the_smallest_image_is_not_above_the_largest(checkout):
+    said = message(checkout, modalities={"vision": {"model": "text", "max_pixels": 100}})
+    assert "key modalities.vision: min_pixels 196 is above max_pixels 100" in said
+
+
 def test_a_sweep_becomes_runs_with_merged_recipes(checkout):
     study = load(checkout, runs={"dpo_{modality}": {"sweep": {"beta": [0.1, 0.5], "seed": [1, 2]}}})
     names = [name for name in study.runs if name.startswith("dpo")]

@@ -162,9 +162,14 @@ def heldout(corpus, model, **changes):
     paths, out = corpus.write(), corpus.folder
     spec = made.BUDGET | {"max_loss_rows": 10} | changes
     inputs = {name: paths[name] for name in ("prompts", "responses", "scores", "splits")}
-    files = {"out": out / "heldout.parquet", "manifest": out / "heldout.json"}
+    files = {"rendered": out / "rows.parquet", "left_out": out / "left_out.parquet", "manifest": out / "heldout.json"}
     made.run_script("render_heldout", spec=spec, model=model, **inputs, **files)
-    return list(read_rows(files["out"])), json.loads(files["manifest"].read_text())
+    aligned = {"heldout": out / "heldout.parquet", "manifest": out / "align.json"}
+    spec = {"stage": "sft", "modality": "clean"}
+    made.run_script("align_modalities", spec=spec, rendered=files["rendered"], **aligned)
+    rows = list(read_rows(aligned["heldout"]))
+    assert rows == list(read_rows(files["rendered"]))
+    return rows, json.loads(files["manifest"].read_text())
 
 
 def test_held_out_rows_are_rated_human_responses_of_test(corpus, model):

@@ -42,7 +42,7 @@ def test_a_sound_dataset_passes_every_rule(world):
     assert len(ids) == len(set(ids))
     assert {"C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8a", "C8b", "C9", "C10"} <= set(ids)
     idle = {rule["id"] for rule in report["rules"] if not rule["checked"]}
-    assert idle == ({"C6"} if world.stage == "sft" else {"C6", "W3"})
+    assert idle == ({"C6", "C10b"} if world.stage == "sft" else {"C6", "C10b", "W3"})
     assert not (world.folder / "validation.failed.json").exists()
     overlap = next(rule for rule in report["rules"] if rule["id"] == "C3")["measured"]
     assert 0 < overlap["share_also_in_other"] < 1
@@ -65,7 +65,7 @@ def test_each_rule_catches_its_fault(world, rule, fault):
 
 
 def test_every_rule_has_a_planted_fault():
-    measures_only = {"C6", "C9"}  # text has no images; C9 reports and warns
+    measures_only = {"C9", "C10b"}  # C9 reports and warns; C10b has faults of its own in test_datasets_modalities
     by_row = {"C1", "C4", "C5", "C7", "W5", "W6", "W7", "W8"}
     for stage in BOTH:
         planted = {rule for rule, stages, _ in FAULTS if stage in stages}
@@ -117,7 +117,12 @@ def test_a_response_too_long_for_the_budget_may_be_left_out(world):
     world.spec = {"response_tokens": limit, "context": fits + limit}
     assert "W7" in failures(world)
     world.put("train", [row for row in world.rows("train") if row["response_id"] != longest["response_id"]])
+    assert "C10" in failures(world)  # not without a reason
+    why = {"id": longest["response_id"], "split": "train", "reason": "response_too_long"}
+    world.put("left_out", [why])
     assert "C10" not in failures(world)
+    world.put("left_out", [why | {"reason": "prompt_too_long"}])
+    assert "C10" in failures(world)
 
 
 @pytest.mark.parametrize(

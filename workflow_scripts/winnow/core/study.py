@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from winnow.core.config.base import Settings
+from winnow.core.config.datasets import IMAGE_KEYS, ModalitySettings
 from winnow.core.config.runs import ResolvedRun, Run
 from winnow.core.config.signals import VllmJudge
 from winnow.core.config.studies import ResolvedStudy, Site, Study
@@ -228,6 +229,20 @@ def _check_references(study: Study, path: Path) -> None:
             raise WinnowError(
                 f"{path}, key modalities.{modality}.response_tokens",
                 f"{settings.response_tokens} leaves no room for a prompt in a context of {settings.context}",
+            )
+        _refuse_idle_image_keys(modality, settings, path)
+
+
+def _refuse_idle_image_keys(modality: str, settings: ModalitySettings, path: Path) -> None:
+    """Refuse keys on images that would do nothing in a modality: whoever wrote them expects something."""
+    idle = {"clean": IMAGE_KEYS, "clean_images": ("with_text",)}.get(modality, ())
+    for key in idle:
+        if key in settings.model_fields_set:
+            shows = "text alone" if modality == "clean" else "the text in any case"
+            raise WinnowError(
+                f"{path}, key modalities.{modality}.{key}",
+                f"changes nothing: {modality} shows {shows}",
+                "remove it, or set it for the modality vision",
             )
 
 

@@ -99,7 +99,22 @@ CHOSEN_PAIRS = _schema(
 LEDGER_RESPONSES = _schema(response_id=_TEXT, prompt_id=_TEXT, split=_TEXT, reason=_TEXT)
 LEDGER_PAIRS = _schema(chosen_id=_TEXT, rejected_id=_TEXT, prompt_id=_TEXT, split=_TEXT, reason=_TEXT)
 
+IMAGES = _schema(
+    prompt_id=_TEXT,
+    number=pa.int32(),  # place within the prompt, from 0
+    kind=_TEXT,  # figure or page
+    path=_TEXT,  # cache/images/<xx>/<sha256>.png, relative to the checkout
+    sha256=_TEXT,  # of the file's bytes
+    width=pa.int32(),  # pixels
+    height=pa.int32(),
+)
+LEFT_OUT = _schema(id=_TEXT, split=_TEXT, reason=_TEXT)  # chosen rows that one modality cannot show
+
 MESSAGES = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
+# With images a message is a list of parts: {"type": "image", "text": null} or {"type": "text", "text": ...}.
+TYPED_MESSAGES = pa.list_(
+    pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))])
+)
 _RENDERED: dict[str, pa.DataType] = {
     "prompt_id": _TEXT,
     "corpus": _TEXT,
@@ -135,7 +150,24 @@ RENDERED_DPO = _schema(
     **_RENDERED,
 )
 
+
+def _with_images(rendered: pa.Schema) -> pa.Schema:
+    """Return a rendered table's schema where prompts show images: typed messages, and the files in their order."""
+    fields = [pa.field(f.name, TYPED_MESSAGES) if f.type == MESSAGES else f for f in rendered]
+    return pa.schema([*fields, pa.field("images", pa.list_(_TEXT))])
+
+
+RENDERED_SFT_IMAGES = _with_images(RENDERED_SFT)
+RENDERED_DPO_IMAGES = _with_images(RENDERED_DPO)
+
 Row = dict[str, Any]
+
+
+def rendered_schema(stage: str, *, images: bool) -> pa.Schema:
+    """Return the columns of what is rendered for a stage: sft or dpo."""
+    if stage == "sft":
+        return RENDERED_SFT_IMAGES if images else RENDERED_SFT
+    return RENDERED_DPO_IMAGES if images else RENDERED_DPO
 
 
 def _batches(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

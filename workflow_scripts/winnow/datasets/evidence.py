@@ -15,7 +15,7 @@ from winnow.core.config.base import Count
 from winnow.core.config.corpora import Splits
 from winnow.core.errors import WinnowError
 from winnow.core.tables import Row, read_rows
-from winnow.datasets.drafts import Renderer
+from winnow.datasets.fitting import Renderer
 from winnow.datasets.pair import ContrastiveSpec
 from winnow.datasets.render import RenderSpec
 from winnow.datasets.scores import Score, raw_scores
@@ -52,7 +52,15 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Paths:
-    """The files of one dataset in one modality, and of its corpus."""
+    """The files of one dataset in one modality, and of its corpus.
+
+    Attributes:
+        left_out: ids of chosen rows that this modality cannot show, with reasons.
+        images: the corpus's images table, where this modality shows images.
+        others: dataset → its chosen.parquet, for those that overlap is counted with.
+        modalities: MODALITY/train, MODALITY/val and MODALITY/left_out → file, for every other modality
+            that must have the same rows.
+    """
 
     train: Path
     val: Path
@@ -63,11 +71,19 @@ class Paths:
     splits: Path
     scores: Path
     checklist: Path
+    left_out: Path
+    images: Path | None = None
     others: Mapping[str, Path] = field(default_factory=dict)
+    modalities: Mapping[str, Path] = field(default_factory=dict)
 
     def rendered(self) -> Iterator[tuple[str, Path]]:
         """Yield split and file of what was rendered."""
         yield from (("train", self.train), ("val", self.val))
+
+    def left_out_elsewhere(self) -> dict[str, Path]:
+        """Return modality → what it leaves out, for the others that must have the same rows."""
+        found = {name.partition("/"): path for name, path in self.modalities.items()}
+        return {modality: path for (modality, _, file), path in found.items() if file == "left_out"}
 
 
 @dataclass

@@ -13,12 +13,23 @@ from winnow.core.config.models import Model
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.tables import Row, read_rows
+from winnow.datasets.messages import Content, places, said
+
+IMAGE_MARK = "<image>"
+
+
+class Pixels(Settings):
+    """How large a modality shows images."""
+
+    max_pixels: Positive
+    min_pixels: Positive
 
 
 class ExportSpec(Settings):
-    """What export_dataset.py is told; verl's files depend on the tables alone, so it needs nothing of it but study."""
+    """What export_dataset.py is told; verl's files depend on the tables alone, so it needs but study and pixels."""
 
     study: Name
+    pixels: dict[Modality, Pixels] = Field(default_factory=dict, description="of the modalities that show images")
     models: dict[Name, Model] = Field(default_factory=dict)
     runs: tuple[ResolvedRun, ...] = ()
     context: dict[Modality, Positive] = Field(default_factory=dict)
@@ -34,6 +45,12 @@ class RenderedTable:
     stage: Stage
     path: Path
     context: int | None
+    pixels: Pixels | None = None
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether prompts show images."""
+        return self.modality != "clean"
 
     @property
     def folder(self) -> str:
@@ -75,11 +92,19 @@ def tables_of(paths: Mapping[str, Path], spec: ExportSpec) -> list[RenderedTable
         modality = cast(Modality, parts[1])
         columns = pq.read_schema(path).names
         stage: Stage = "sft" if "completion" in columns else "dpo"
-        tables.append(RenderedTable(parts[0], modality, parts[2], stage, path, spec.context.get(modality)))
+        pixels = spec.pixels.get(modality)
+        if (modality != "clean") != (pixels is not None):
+            raise WinnowError("--spec, key pixels", f"must be given for {modality} if and only if it shows images")
+        tables.append(RenderedTable(parts[0], modality, parts[2], stage, path, spec.context.get(modality), pixels))
     return tables
+
+
+def marked(content: Content) -> str:
+    """Return a message as text with a mark for each image, in the words of both trainers."""
+    return IMAGE_MARK * places(content) + said(content)
 
 
 def answer_of(row: Row, side: str) -> str:
     """Return what the assistant says in a column of a rendered row."""
     (message,) = row[side]
-    return str(message["content"])
+    return said(message["content"])

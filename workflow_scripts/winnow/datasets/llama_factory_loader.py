@@ -15,9 +15,9 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.tables import Row
 from winnow.datasets.export_llama_factory import name_of
-from winnow.datasets.export_tables import RenderedTable, answer_of
+from winnow.datasets.export_tables import IMAGE_MARK, RenderedTable, answer_of, marked
 
-MEDIA = ("<image>", "<video>", "<audio>")
+NEVER_SHOWN = ("<video>", "<audio>")
 TAGS = {
     "role_tag": "from",
     "content_tag": "value",
@@ -91,12 +91,13 @@ KNOWN_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class LoadedRow:
-    """What training would get of a row: system, the turns before the answer, and one answer or two."""
+    """What training would get of a row: system, the turns before the answer, one answer or two, and files of images."""
 
     id: str
     system: str
     turns: tuple[tuple[str, str], ...]
     answers: tuple[str, ...]
+    images: tuple[Path, ...] = ()
 
 
 def _refuse(place: str, problem: str) -> WinnowError:
@@ -142,7 +143,16 @@ class _Attributes:
         self.place = place
 
 
-def _convert(row: Row, attributes: _Attributes) -> LoadedRow:
+def _images(row: Row, attributes: _Attributes, out: Path) -> tuple[Path, ...]:
+    """Find a row's images as _find_medias does, in the folder of the datasets; elsewhere it would only warn."""
+    column = attributes.columns["images"]
+    files = [out / path for path in (row.get(column) or [] if column else [])]
+    if absent := [str(file) for file in files if not file.is_file()]:
+        raise _refuse(attributes.place, f"its image {absent[0]} is not a file")
+    return tuple(file.resolve() for file in files)
+
+
+def _convert(row: Row, attributes: _Attributes, out: Path) -> LoadedRow:
     """Convert a row as SharegptDatasetConverter does; what it would skip with a warning is an error here."""
     tags, place, columns = attributes.tags, attributes.place, attributes.columns
     messages = list(row[columns["messages"]]) if columns["messages"] in row else []
@@ -158,15 +168,16 @@ def _convert(row: Row, attributes: _Attributes) -> LoadedRow:
         turns.append((role, message[tags["content_tag"]]))
     if len(turns) % 2 != int(attributes.ranking):
         raise _refuse(place, f"{len(turns)} turns have the wrong parity: the row would be skipped")
+    images = _images(row, attributes, out)
     if not attributes.ranking:
-        return LoadedRow(row["id"], system, tuple(turns[:-1]), (turns[-1][1],) if turns else ())
+        return LoadedRow(row["id"], system, tuple(turns[:-1]), (turns[-1][1],) if turns else (), images)
     sides = [row.get(columns[side]) if columns[side] else None for side in ("chosen", "rejected")]
     if not all(isinstance(side, dict) for side in sides):
         raise _refuse(place, "chosen and rejected are not objects: the pair would be read as one answer")
     if any(side[tags["role_tag"]] not in accepted[1] for side in sides):  # type: ignore[index]
         raise _refuse(place, "chosen or rejected is not said by gpt")
     answers = tuple(side[tags["content_tag"]] for side in sides)  # type: ignore[index]
-    return LoadedRow(row["id"], system, tuple(turns), answers)
+    return LoadedRow(row["id"], system, tuple(turns), answers, images)
 
 
 def load(out: Path, name: str) -> Iterator[LoadedRow]:
@@ -184,12 +195,15 @@ def load(out: Path, name: str) -> Iterator[LoadedRow]:
         for column, value in row.items():
             if value is not None and types.setdefault(column, _type_of(value)) != _type_of(value):
                 raise _refuse(place, f"column {column} has another type than in the rows before")
-        loaded = _convert(row, attributes)
+        loaded = _convert(row, attributes, out)
         said = [*(text for _, text in loaded.turns), *loaded.answers]
         if not all(isinstance(text, str) and text for text in said):
             raise _refuse(place, "a turn has no text")
-        if any(mark in text for text in [loaded.system, *said] for mark in MEDIA):
-            raise _refuse(place, "a text holds a place for an image, video or sound that is not there")
+        if any(mark in text for text in [loaded.system, *said] for mark in NEVER_SHOWN):
+            raise _refuse(place, "a text holds a place for a video or sound that is not there")
+        marks = sum(text.count(IMAGE_MARK) for text in [loaded.system, *said])
+        if marks != len(loaded.images):
+            raise _refuse(place, f"has {marks} places for {len(loaded.images)} images: one is not there")
         yield loaded
 
 
@@ -205,9 +219,11 @@ def check_table(out: Path, table: RenderedTable) -> int:
     loaded = load(out, name)
     for row in table.rows():
         found, count = next(loaded, None), count + 1
-        system = [message["content"] for message in row["prompt"] if message["role"] == "system"]
-        turns = tuple(("human", message["content"]) for message in row["prompt"] if message["role"] == "user")
-        wanted = LoadedRow(row[table.key], "".join(system), turns, tuple(answer_of(row, side) for side in table.sides))
+        system = [marked(message["content"]) for message in row["prompt"] if message["role"] == "system"]
+        turns = tuple(("human", marked(message["content"])) for message in row["prompt"] if message["role"] == "user")
+        answers = tuple(answer_of(row, side) for side in table.sides)
+        images = tuple(Path(path).resolve() for path in row.get("images") or ())
+        wanted = LoadedRow(row[table.key], "".join(system), turns, answers, images)
         if found != wanted:
             raise _refuse(f"{name}, {table.key} {row[table.key]}", "differs from the row that TRL reads")
         if (tokens := table.tokens(row)) > table.context:

@@ -13,6 +13,7 @@ from winnow.core.config.models import Model
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.datasets.export_llama_factory import name_of
+from winnow.datasets.export_tables import Pixels
 
 TEMPLATES = {"clean": "qwen", "clean_images": "qwen2_vl", "vision": "qwen2_vl"}
 ATTENTION = {"sdpa": "sdpa", "flash_attention_2": "fa2", "eager": "disabled"}
@@ -136,6 +137,8 @@ def settings_of(
     models: Mapping[str, Model],
     context: int,
     names: Collection[str],
+    *,
+    pixels: Pixels | None = None,
 ) -> dict[str, Any]:
     """Return a run's settings in LLaMA-Factory's keys.
 
@@ -143,8 +146,9 @@ def settings_of(
         run: the run.
         runs: all runs, by name.
         models: base models, by name.
-        context: tokens that prompt and response may fill.
+        context: tokens that prompt and response may fill; with images, the longest row as LLaMA-Factory counts it.
         names: datasets that dataset_info.json registers.
+        pixels: how large images are shown, in the modalities that show any.
 
     Raises:
         WinnowError: if LLaMA-Factory has no way to do what the recipe says.
@@ -156,6 +160,8 @@ def settings_of(
         # Said, not left to a default. With an adapter the reference is the model without it.
         settings["ref_model"] = start["model_name_or_path"]
     settings |= {"dataset": train, "dataset_dir": ".", "template": TEMPLATES[run.modality], "cutoff_len": context}
+    if pixels is not None:
+        settings |= {"image_max_pixels": pixels.max_pixels, "image_min_pixels": pixels.min_pixels}
     settings |= {"output_dir": f"saves/{run.name}"} | _training(run)
     if val in names:
         return settings | {"eval_dataset": val, "eval_strategy": "steps"}

@@ -4,30 +4,58 @@ Runs in the train environment; transformers is imported where it is used.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
-from winnow.core.config.base import Positive, PromptField, Settings, Stage
+from pydantic import model_validator
+
+from winnow.core.config.base import Modality, Positive, PromptField, Settings, Stage
 from winnow.core.errors import WinnowError
+from winnow.core.files import read_json
+from winnow.datasets.messages import Message
 
-Message = dict[str, str]
+# Qwen2.5-VL's chat template puts it once for an image; its processor makes it as many as the image has tokens.
+IMAGE_MARK = "<|image_pad|>"
 
 _PROBE: list[Message] = [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}]
 _CONTENT = "winnow-probe"
 
 
+class ShownImages(Settings):
+    """Which images of a prompt are shown, and how large."""
+
+    max_pixels: Positive
+    min_pixels: Positive
+    max_images: Positive
+    with_text: bool
+
+
 class Budget(Settings):
-    """How rows of one modality are rendered."""
+    """How rows of one modality are rendered; without `images` they are plain text."""
 
     corpus: str
     prompt_fields: tuple[PromptField, ...]
     context: Positive
     response_tokens: Positive
-    modality: Literal["clean"] = "clean"  # the others show images, which this renderer does not know
+    modality: Modality = "clean"
+    images: ShownImages | None = None
     template: str = "review"
+
+    @model_validator(mode="after")
+    def _images_where_shown(self) -> Self:
+        if (self.images is None) != (self.modality == "clean"):
+            raise ValueError(f"images are given for every modality but clean, and this is {self.modality}")
+        return self
+
+    @property
+    def shown(self) -> tuple[PromptField, ...]:
+        """The fields of a prompt that are shown: all, but in `vision`, where pages show the body."""
+        if self.modality == "vision" and self.images is not None and not self.images.with_text:
+            return tuple(name for name in self.prompt_fields if name != "body")
+        return self.prompt_fields
 
     @property
     def prompt_tokens(self) -> int:
@@ -104,6 +132,23 @@ class ChatTokens:
         return list(self.tokenizer(tail, add_special_tokens=False)["input_ids"])
 
     @property
+    def image_token(self) -> int:
+        """The token that stands for an image, and of which the processor makes many."""
+        return int(self.tokenizer.convert_tokens_to_ids(IMAGE_MARK))
+
+    def expanded(self, ids: Iterable[int], counts: Sequence[int]) -> list[int]:
+        """Return token ids with each image's token repeated, as the processor does it.
+
+        Args:
+            ids: of a conversation.
+            counts: tokens of its images in their order. Places beyond them stay single.
+        """
+        image, remaining, whole = self.image_token, iter(counts), []
+        for token in ids:
+            whole += [token] * (next(remaining, 1) if token == image else 1)
+        return whole
+
+    @property
     def added_tokens(self) -> list[str]:
         """Tokens that the tokenizer recognises inside any text."""
         return list(self.tokenizer.get_added_vocab())
@@ -133,6 +178,27 @@ def load_tokenizer(model: Path) -> ChatTokens:
             model, "its chat template does not mark where the assistant begins and ends", "use another base model"
         )
     return chat
+
+
+def require_vision(model: Path, modality: str) -> None:
+    """Check that a base model can be shown images.
+
+    Raises:
+        WinnowError: if its config.json has no `vision_config`.
+    """
+    config = model / "config.json"
+    if not config.is_file() or "vision_config" not in read_json(config):
+        raise WinnowError(
+            model, f"is a model of text, the modality {modality} shows images", "name a Qwen2.5-VL as its model"
+        )
+
+
+@cache
+def tokens_of_image(height: int, width: int, images: ShownImages) -> int:
+    """Return how many tokens an image of so many pixels becomes."""
+    from winnow.models.processors import image_tokens  # noqa: PLC0415 - slow: only where images are shown
+
+    return image_tokens(height, width, max_pixels=images.max_pixels, min_pixels=images.min_pixels)
 
 
 def tokenizer_files(model: Path) -> dict[str, Path]:

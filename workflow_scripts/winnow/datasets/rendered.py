@@ -6,6 +6,7 @@ from pathlib import Path
 
 from winnow.core.tables import Row
 from winnow.datasets.late_text import BATCH_ROWS, database, quoted
+from winnow.datasets.messages import only_answer, said
 
 PROMPT_COLUMNS = ("prompt_id", "title", "abstract", "body", "decision", "year")
 RESPONSE_COLUMNS = (
@@ -46,18 +47,12 @@ class RenderedRow:
     @property
     def texts(self) -> tuple[str, ...]:
         """What the assistant says; "" where a side is not exactly one message of the assistant."""
-        return tuple(_only_answer(self.row[side]) for side in self.sides)
+        return tuple(only_answer(self.row[side]) for side in self.sides)
 
     @property
     def user(self) -> str:
         """What the user says: the last message of the prompt."""
-        return self.row["prompt"][-1]["content"] if self.row["prompt"] else ""
-
-
-def _only_answer(messages: Sequence[Row] | None) -> str:
-    if not messages or len(messages) != 1 or messages[0]["role"] != "assistant":
-        return ""
-    return messages[0]["content"] or ""
+        return said(self.row["prompt"][-1]["content"]) if self.row["prompt"] else ""
 
 
 def _query(rendered: Path, prompts: Path, responses: Path, ids: Sequence[str]) -> str:

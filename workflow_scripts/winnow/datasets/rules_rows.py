@@ -7,10 +7,11 @@ from winnow.core.errors import WinnowError
 from winnow.core.ids import sha256_text
 from winnow.core.tables import Row
 from winnow.datasets.checks import Check
-from winnow.datasets.drafts import harmless, messages_of
+from winnow.datasets.drafts import harmless
 from winnow.datasets.evidence import Evidence
 from winnow.datasets.rendered import RenderedRow
-from winnow.datasets.template import cut_field, response_text, shown_fields, system_text, user_text
+from winnow.datasets.rules_images import ImageRules
+from winnow.datasets.template import cut_field, response_text, system_text, user_text
 from winnow.datasets.text import control_pattern, normalised
 
 DECISIONS = {"accept", "reject", "workshop", "withdrawn", None}
@@ -36,6 +37,7 @@ class RowRules:
         self.rules: dict[str, tuple[str, Callable[[RenderedRow, Check], None]]] = {
             "C1": ("the two responses differ, and a response differs from its prompt", self.responses_differ),
             "C4": ("prompts are long enough, no placeholder, and give no decision away", self.prompt_is_real),
+            "C6": ("images are their prompt's, whole and in their places", ImageRules(evidence).images_match),
             "C7": ("ratings are on their scale and decisions are known", self.rating_on_scale),
             "W5": ("rendered text is the source's text", self.text_from_source),
             "W6": ("metadata are the source's", self.metadata_from_source),
@@ -57,7 +59,7 @@ class RowRules:
             check.expect(False, rendered.id, f"prompt {rendered.row['prompt_id']} is not in the corpus")
             return
         spec = self.evidence.spec
-        fields = shown_fields(rendered.prompt, spec.prompt_fields)
+        fields = self.evidence.renderer.fields(rendered.prompt)
         chars = sum(len(rendered.prompt[name] or "") for name in spec.prompt_fields)
         check.expect(
             chars >= spec.min_prompt_chars, rendered.id, f"its prompt has {chars} of {spec.min_prompt_chars} characters"
@@ -68,7 +70,8 @@ class RowRules:
             )
         leak = LEAK.search(rendered.user)
         check.expect(leak is None, rendered.id, f"its prompt says: {leak[0] if leak else ''}")
-        owner = self.prompt_of_text.setdefault(sha256_text(normalised(rendered.user)), rendered.prompt["prompt_id"])
+        shown = "\0".join([normalised(rendered.user), *(rendered.row.get("images") or ())])
+        owner = self.prompt_of_text.setdefault(sha256_text(shown), rendered.prompt["prompt_id"])
         if owner != rendered.prompt["prompt_id"]:
             groups = [
                 {row.group_id for row in self.evidence.split_rows.get(name, [])}
@@ -98,7 +101,7 @@ class RowRules:
         responses = [harmless(row, columns, self.pattern)[0] for row in rendered.responses if row is not None]
         for side, text, response in zip(rendered.sides, rendered.texts, responses, strict=True):
             check.expect(text == response_text(template, response), rendered.id, f"{side} is not the source's text")
-        fields = shown_fields(prompt, self.evidence.spec.prompt_fields)
+        fields = self.evidence.renderer.fields(prompt)
         user = user_text(template, fields)
         try:
             system = system_text(template, responses)
@@ -114,7 +117,9 @@ class RowRules:
             check.expect(whole and 0 < len(kept) < len(fields[field]), rendered.id, f"{field} is not cut at its end")
             check.expect(fields[field].startswith(kept), rendered.id, f"{field} is not the beginning of the source's")
             user = rendered.user
-        same = rendered.row["prompt"] == messages_of(system, user)
+        images = self.evidence.renderer.images_of(prompt["prompt_id"])
+        wanted = self.evidence.renderer.around(system, user, images)
+        same = rendered.row["prompt"] == wanted
         check.expect(same, rendered.id, "its prompt is not what the template makes of the source")
 
     def metadata_from_source(self, rendered: RenderedRow, check: Check) -> None:

@@ -1,13 +1,11 @@
-"""Rules on who may be where: one split per prompt, nothing held out is used, every chosen row is rendered."""
+"""Rules on who may be where: one split per prompt, and nothing held out is used."""
 
 from collections import Counter, defaultdict
 
-from winnow.core.manifest import Tally
-from winnow.core.tables import Row, read_rows
+from winnow.core.tables import read_rows
 from winnow.datasets.checks import Check
-from winnow.datasets.drafts import fitted, read_drafts, response_ids
+from winnow.datasets.drafts import response_ids
 from winnow.datasets.evidence import Evidence
-from winnow.datasets.text import control_pattern
 
 
 def prompt_in_one_split(evidence: Evidence, check: Check) -> None:
@@ -54,46 +52,3 @@ def held_out_untouched(evidence: Evidence, check: Check) -> None:
             theirs.update(response_ids(row))
         check.measured[f"responses_also_in_{name}"] = len(responses & theirs)
         check.measured[f"share_also_in_{name}"] = len(responses & theirs) / len(responses) if responses else None
-
-
-def images_match(evidence: Evidence, check: Check) -> None:
-    """C6: as many images as places for them, each decodable."""
-    check.not_applicable = f"modality {evidence.spec.modality} shows text alone"
-
-
-def _left_out_but_fit(evidence: Evidence, rows: list[Row]) -> set[str]:
-    """Return those rows that would fit the budget after all, or that are not even of one prompt."""
-    whole, torn = [], set()
-    for row in rows:
-        sources = [evidence.scored.get(name) for name in response_ids(row)]
-        if all(source is not None and source.prompt_id == row["prompt_id"] for source in sources):
-            whole.append(row)
-        else:
-            torn.add(row[evidence.key])
-    pattern = control_pattern(evidence.renderer.chat.added_tokens)
-    drafts = read_drafts(whole, evidence.paths.prompts, evidence.paths.responses, pattern, Tally())
-    return torn | {row.draft.source[evidence.key] for row in fitted(evidence.renderer, drafts, Tally())}
-
-
-def ids_complete(evidence: Evidence, check: Check) -> None:
-    """C10: each chosen row is rendered once, and nothing else; only what does not fit the budget is left out.
-
-    All modalities render the same chosen table, and so share their ids.
-    """
-    expected = {row[evidence.key]: row for row in evidence.chosen}
-    seen: dict[str, str] = {}
-    for split, path in evidence.paths.rendered():
-        for row in read_rows(path, [evidence.key]):
-            name = row[evidence.key]
-            check.expect(name in expected, name, f"is in {split} and was not chosen")
-            check.expect(name not in seen, name, f"is in {seen.get(name)} and again in {split}")
-            seen[name] = split
-        check.measured[f"{split}_rows"] = sum(place == split for place in seen.values())
-        check.expect(bool(check.measured[f"{split}_rows"]) or split == "val", split, "has no rows")
-    left_out = [expected[name] for name in sorted(expected.keys() - seen.keys())]
-    fit = _left_out_but_fit(evidence, left_out) if left_out else set()
-    for row in left_out:
-        check.expect(row[evidence.key] not in fit, row[evidence.key], "is chosen, fits, and is not rendered")
-    check.measured["too_long_for_the_budget"] = len(left_out) - len(fit)
-    if not check.measured["val_rows"]:
-        check.warn("val", "has no rows: training will have nothing to measure itself on")

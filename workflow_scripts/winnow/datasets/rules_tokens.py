@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence
-from winnow.datasets.render import ChatTokens, Message
+from winnow.datasets.fitting import Renderer
+from winnow.datasets.messages import Message, content_of
+from winnow.datasets.render import ChatTokens
 from winnow.datasets.rendered import RenderedRow
 
 
@@ -42,26 +44,43 @@ class SideTokens:
         return len(self.whole) - common
 
 
-def token_rows(chat: ChatTokens, rows: Sequence[RenderedRow]) -> Iterator[SideTokens]:
-    """Yield the tokens of each side of some rows."""
+def token_rows(renderer: Renderer, rows: Sequence[RenderedRow]) -> Iterator[SideTokens]:
+    """Yield the tokens of each side of some rows, images expanded as the processor does it.
+
+    How many tokens the images have comes from the images table, not from what the row says.
+    """
+    chat, images = renderer.chat, [renderer.images_of(row.row["prompt_id"]) for row in rows]
+    counts = [renderer.image_tokens(shown) for shown in images]
     prompts = chat.ids([row.row["prompt"] for row in rows], prompt=True)
     sides = [(index, side) for index, row in enumerate(rows) for side in row.sides]
     conversations = [[*rows[index].row["prompt"], *(rows[index].row[side] or [])] for index, side in sides]
     wholes = chat.ids(conversations, prompt=False)
     texts = chat.plain_lengths([text for row in rows for text in row.texts])
     added = set(chat.tokenizer.get_added_vocab().values())
-    frames: dict[tuple[str, ...], Counter[int]] = {}
+    frames: dict[tuple[tuple[str, ...], int | None], list[int]] = {}
     for (index, side), conversation, whole, text in zip(sides, conversations, wholes, texts, strict=True):
         roles = tuple(message["role"] for message in conversation)
-        if roles not in frames:
-            frames[roles] = _marks(chat, roles, added)
-        yield SideTokens(rows[index], side, prompts[index], whole, text, frames[roles])
+        frame = roles, None if renderer.budget.images is None else len(images[index])
+        if frame not in frames:
+            frames[frame] = _marks(chat, *frame, added)
+        given = (prompts[index], whole, frames[frame])
+        prompt, seen, marks = (chat.expanded(ids, counts[index]) if counts[index] else ids for ids in given)
+        yield SideTokens(rows[index], side, prompt, seen, text, Counter(marks))
 
 
-def _marks(chat: ChatTokens, roles: tuple[str, ...], added: set[int]) -> Counter[int]:
-    """Return how often added tokens occur in a conversation of these roles that says nothing of its own."""
-    frame: list[Message] = [{"role": role, "content": "x"} for role in roles]
-    return Counter(token for token in chat.ids([frame], prompt=False)[0] if token in added)
+def _marks(chat: ChatTokens, roles: tuple[str, ...], images: int | None, added: set[int]) -> list[int]:
+    """Return the added tokens of a conversation of these roles that says nothing of its own.
+
+    Args:
+        chat: the tokenizer.
+        roles: of the messages.
+        images: places for images in the user's turn; None where messages are plain text.
+        added: the tokenizer's added tokens.
+    """
+    frame: list[Message] = [
+        {"role": role, "content": content_of("x", images if role == "user" or images is None else 0)} for role in roles
+    ]
+    return [token for token in chat.ids([frame], prompt=False)[0] if token in added]
 
 
 class TokenRules:

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.ids import sha256_file
-from winnow.datasets import rules_bias, rules_dpo, rules_sft, rules_splits
+from winnow.datasets import rules_bias, rules_dpo, rules_modalities, rules_sft, rules_splits
 from winnow.datasets.checks import Check
-from winnow.datasets.drafts import Renderer
 from winnow.datasets.evidence import Evidence, Paths, ValidationSpec
-from winnow.datasets.render import load_tokenizer, tokenizer_files
+from winnow.datasets.fitting import read_renderer
+from winnow.datasets.render import tokenizer_files
 from winnow.datasets.rendered import rendered_rows
 from winnow.datasets.rules_rows import RowRules
 from winnow.datasets.rules_tokens import TokenRules, token_rows
-from winnow.datasets.template import read_template
 
 BATCH = 64  # rows that are tokenised together
 
@@ -24,9 +23,9 @@ Rule = Callable[[Evidence, Check], None]
 COMMON: dict[str, tuple[str, Rule]] = {
     "C2": ("no prompt is in two splits", rules_splits.prompt_in_one_split),
     "C3": ("held-out prompts are untouched", rules_splits.held_out_untouched),
-    "C6": ("images are there and can be decoded", rules_splits.images_match),
     "C8a": ("score rows say what answers and sources say", rules_sft.scores_recounted),
-    "C10": ("exactly the chosen rows are rendered", rules_splits.ids_complete),
+    "C10": ("exactly the chosen rows are rendered", rules_modalities.ids_complete),
+    "C10b": ("every modality has the same rows", rules_modalities.same_rows),
     "W9": ("no text is in train and in val", rules_bias.no_duplicates_across_splits),
 }
 BY_STAGE: dict[str, dict[str, tuple[str, Rule]]] = {
@@ -70,7 +69,7 @@ def row_checks(evidence: Evidence) -> list[Check]:
         for rendered in batch:
             for check, rule in row_rules:
                 rule(rendered, check)
-        for tokens in token_rows(evidence.renderer.chat, batch):
+        for tokens in token_rows(evidence.renderer, batch):
             for check, token_rule in token_rules:
                 token_rule(tokens, check)
     return [check for check, _ in row_rules] + [check for check, _ in token_rules]
@@ -90,7 +89,7 @@ def validate(spec: ValidationSpec, paths: Paths, model: Path) -> dict[str, Any]:
         paths: its files and its sources.
         model: folder of the base model, whose tokenizer counts.
     """
-    evidence = Evidence(spec, paths, Renderer(load_tokenizer(model), read_template(spec.template), spec))
+    evidence = Evidence(spec, paths, read_renderer(model, spec, paths.images))
     checks = sorted([*table_checks(evidence), *row_checks(evidence)], key=lambda check: _order(check.id))
     return {
         "ok": not any(check.status == "fail" for check in checks),
@@ -98,14 +97,15 @@ def validate(spec: ValidationSpec, paths: Paths, model: Path) -> dict[str, Any]:
         "dataset": spec.dataset,
         "modality": spec.modality,
         "rules": [check.result() for check in checks],
-        "settings": spec.model_dump(mode="json"),
+        "settings": spec.model_dump(mode="json", exclude={"images"} if spec.images is None else None),
         "inputs": {name: sha256_file(path) for name, path in _inputs(paths, model).items()},
     }
 
 
 def _inputs(paths: Paths, model: Path) -> Mapping[str, Path]:
-    files = {name: path for name, path in vars(paths).items() if name != "others"}
-    return files | {f"others/{name}": path for name, path in paths.others.items()} | tokenizer_files(model)
+    files = {name: path for name, path in vars(paths).items() if isinstance(path, Path)}
+    files |= {f"others/{name}": path for name, path in paths.others.items()}
+    return files | {f"modalities/{name}": path for name, path in paths.modalities.items()} | tokenizer_files(model)
 
 
 def failed_rules(report: Mapping[str, Any]) -> list[str]:

@@ -43,8 +43,10 @@ def manifests(study: ResolvedStudy) -> list[str]:
     names.append("scores/scores.manifest.json")
     for dataset in study.datasets:
         names.append(f"datasets/{dataset}/choose.manifest.json")
-        names += [f"datasets/{dataset}/{modality}/render.manifest.json" for modality in study.modalities]
-    names += [f"evaluation/heldout/{modality}.manifest.json" for modality in study.modalities]
+        for modality in study.modalities:
+            names += [f"datasets/{dataset}/{modality}/{step}.manifest.json" for step in ("render", "align")]
+    for modality in study.modalities:
+        names += [f"evaluation/heldout/{modality}.{step}" for step in ("manifest.json", "align.manifest.json")]
     return names + [f"exports/{name}/manifest.json" for name in study.exports]
 
 

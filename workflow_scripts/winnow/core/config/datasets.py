@@ -1,8 +1,8 @@
 """What is trained on: which responses, shown to a model in which way."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from winnow.core.config.base import Count, Name, Positive, Settings
 
@@ -49,3 +49,14 @@ class ModalitySettings(Settings):
     max_pixels: Positive = Field(250_880, description="larger images are shrunk to this; 784 pixels are a token")
     min_pixels: Positive = Field(196, description="smaller images are enlarged to this")
     max_images: Positive = Field(10, description="images shown of a prompt: its first ones")
+    with_text: bool = Field(False, description="vision: show the body's text beside its pages")
+
+    @model_validator(mode="after")
+    def _pixels_in_order(self) -> Self:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}")
+        return self
+
+
+# Keys of ModalitySettings that say how images are shown.
+IMAGE_KEYS = ("max_pixels", "min_pixels", "max_images", "with_text")

@@ -22,6 +22,9 @@ class Study(Settings):
     signal: ChecklistSignal
     datasets: dict[Name, Dataset]
     modalities: dict[Modality, ModalitySettings]
+    same_rows: bool = Field(
+        True, description="a row that one modality leaves out is left out in all, so that they compare on equal data"
+    )
     models: dict[Name, Model]
     runs: dict[str, Run]
     evaluation: Evaluation = Field(default_factory=Evaluation)
@@ -55,6 +58,7 @@ class ResolvedStudy(Settings):
     signal: ChecklistSignal
     datasets: dict[Name, Dataset]
     modalities: dict[Modality, ModalitySettings]
+    same_rows: bool = True
     models: dict[Name, Model]
     runs: dict[str, ResolvedRun]
     evaluation: Evaluation
