@@ -12,7 +12,7 @@ from winnow.core.code import import_closure, imported_modules
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "winnow"
-LEAVES = {"core", "graders", "numerics", "generation"}
+LEAVES = {"core", "graders", "numerics", "generation", "models"}
 STAGES = {folder.name for folder in LIBRARY.iterdir() if (folder / "__init__.py").is_file()} - LEAVES
 HEAVY = {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "vllm"}
 LIGHT_ROOMS = {"core", "graders", "corpus", "scoring", "datasets"}

@@ -46,3 +46,7 @@ class ModalitySettings(Settings):
     model: Name = Field(description="a key of models")
     context: Positive = Field(28000, description="tokens that prompt and response together may fill")
     response_tokens: Positive = Field(2048, description="of these, kept free for the response")
+    max_pixels: Positive = Field(250880, description="larger images are scaled down to this area")
+    min_pixels: Positive = Field(196, description="smaller images are scaled up to this area")
+    max_images: Positive = Field(10, description="of each prompt, the first ones")
+    with_text: bool = Field(False, description="vision: the body's text beside its pages")

@@ -1,0 +1,1 @@
+"""What training and evaluation both need of a model: its weights, its processor, the images it is shown."""
