@@ -71,14 +71,12 @@ def write_rows(root: Path, stage: str, train: int = 14, val: int = 5) -> tuple[P
     return folder / "train.parquet", folder / "val.parquet"
 
 
-def make_model(folder: Path, texts: list[Path]) -> Path:
-    """Build a tiny Qwen2.5-VL in `folder`."""
+def make_model(folder: Path, texts: list[Path], **changes: Any) -> Path:
+    """Build a tiny Qwen2.5-VL in `folder`; keyword arguments change its settings."""
     from winnow.training.base_models import prepare_model
 
-    tiny = TinyModel(
-        vocab_size=512, hidden_size=32, intermediate_size=64, max_position_embeddings=1024, vision=TinyVision()
-    )
-    prepare_model(Model(tiny=tiny), texts, folder)
+    small = {"vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "max_position_embeddings": 1024}
+    prepare_model(Model(tiny=TinyModel(vision=TinyVision(), **(small | changes))), texts, folder)
     return folder
 
 

@@ -11,7 +11,7 @@ import pytest
 from transformers import TrainerCallback
 
 from training import fixtures
-from training.conftest import BUILD, KINDS, Finished, Study, run_of
+from training.conftest import BUILD, KINDS, TEXT_KINDS, Finished, Study, run_of
 from winnow.core.errors import WinnowError
 from winnow.training.checkpoints import MARKER, checkpoints_in, step_of
 from winnow.training.fit import STOPPED, train
@@ -83,13 +83,13 @@ def test_broken_off_twice(study: Study, unbroken: Unbroken, tmp_path: Path) -> N
     assert_equal(resume(study, "dpo_lora", tmp_path), unbroken("dpo_lora"))
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
-def test_killed_process(study_of: StudyOf, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals) -> None:
-    """The real script, killed at a random moment after its second step; the retry is the same command.
+# {text, vision} x {sft, dpo} x {full, LoRA} on one process: every row is killed, some are asked to stop.
+ROWS = [(signal.SIGKILL, kind) for kind in KINDS] + [(signal.SIGTERM, kind) for kind in (*TEXT_KINDS, "vision_dpo")]
 
-    The kinds are all of {text, vision} x {sft, dpo} x {full, LoRA} on one process.
-    """
+
+@pytest.mark.parametrize(("sent", "kind"), ROWS, ids=[f"{sent.name}-{kind}" for sent, kind in ROWS])
+def test_killed_process(study_of: StudyOf, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals) -> None:
+    """The real script, killed at a random moment after its second step; the retry is the same command."""
     study = study_of(kind)
     process = study.start(run_of(kind), tmp_path, sent)
     status = process.wait(timeout=120)

@@ -29,7 +29,10 @@ def check_table(loaded: LoadedModel, table: Path) -> None:
         said = "shows no images" if loaded.processor is None else "shows images"
         raise WinnowError(table, f"does not go with a modality that {said}", "give the table of that modality")
     if loaded.processor is not None:
-        check_images((path for row in read_rows(table, ["images"]) for path in row["images"]), table)
+        rows = [row["images"] for row in read_rows(table, ["images"])]
+        if not all(rows):
+            raise WinnowError(table, "has a row that shows no image", "render the rows again, which leaves it out")
+        check_images((path for paths in rows for path in paths), table)
 
 
 def _encoded(loaded: LoadedModel, row: Row, side: str, place: str) -> Encoded:

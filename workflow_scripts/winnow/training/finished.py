@@ -56,8 +56,8 @@ def save_finished(model: Any, base: Path, final: Path, pixels: Mapping[str, int]
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     settings = read_json(base / "config.json")
-    language = settings.get("text_config") or settings
-    model.config.get_text_config().use_cache = language.get("use_cache", True)  # off while training
+    cached = (settings.get("text_config") or settings).get("use_cache", True)
+    model.config.use_cache = model.config.get_text_config().use_cache = cached  # off while training
     model.save_pretrained(draft)
     if (adapter := draft / "adapter_config.json").is_file():
         # A path of this machine; the manifest names the base.

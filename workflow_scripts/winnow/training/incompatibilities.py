@@ -75,7 +75,7 @@ TABLE: tuple[Incompatibility, ...] = (
         _SFT,
         lambda facts: facts.images and facts.get("completion_only_loss") is False,
         "pieces of images would be trained as if they were words: set completion_only_loss to true",
-        "trl/trainer/sft_trainer.py:493",
+        "trl/trainer/sft_trainer.py:500",
     ),
     Incompatibility(
         "adapter_beside_trained_tower",

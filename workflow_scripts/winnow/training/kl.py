@@ -121,7 +121,10 @@ class KlProbe:
         return token_logprobs(policy, tokens), token_logprobs(reference, tokens)
 
     def _sample(self, rows: Sequence[KlRow]) -> list[tuple[int, ...]]:
-        """Draw one response to each prompt from the policy as it is (temperature 1, no cut of the distribution)."""
+        """Draw one response to each prompt from the policy as it is (temperature 1, no cut of the distribution).
+
+        Behind images the token that stands for a piece of one is not drawn: no piece would be there to be read.
+        """
         prompts = [row.prompt for row in rows]
         longest, pad, end = max(map(len, prompts)), self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
         device = self.policy.device
@@ -140,6 +143,7 @@ class KlProbe:
                 max_new_tokens=SAMPLED_TOKENS,
                 eos_token_id=end,
                 pad_token_id=pad,
+                suppress_tokens=[self.processing.image_token_id] if any(row.images for row in rows) else None,
                 use_cache=True,
             )
         return [_until_end(tuple(row.tolist()), end) for row in drawn[:, longest:]]
