@@ -194,11 +194,11 @@ def test_reference_of_an_adapter_is_the_parent(study: Study, tmp_path: Path) -> 
         assert not torch.equal(without, trainer.model(input_ids=ids).logits)
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
-def test_batch_and_accumulation_give_the_same_curve(study: Study, tmp_path: Path, stage: str) -> None:
-    curves = []
+@pytest.mark.parametrize("kind", ["sft", "dpo", "vision_sft"])
+def test_batch_and_accumulation_give_the_same_curve(study_of: StudyOf, tmp_path: Path, kind: str) -> None:
+    study, curves = study_of(kind), []
     for per_device in (4, 1):
-        run = fixtures.make_run(stage, per_device_train_batch_size=per_device, max_steps=4)
+        run = run_of(kind, per_device_train_batch_size=per_device, max_steps=4)
         curves.append(study.train(run, tmp_path / str(per_device)).series("loss"))
     # The last step of an epoch has 2 rows instead of 4, which both divide alike.
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
