@@ -23,6 +23,9 @@ def sft_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
         peft_config=setting.adapter(),
         callbacks=callbacks,
     )
+    # TRL divides by the tokens of the whole step, if Trainer counts them, which it asks the model about. Qwen2.5-VL's
+    # own loss cannot use the count, and the mean over a step would depend on how the step is divided into batches.
+    trainer.model_accepts_loss_kwargs = True
     setting.check(trainer)
     watch.attach(trainer.model, None)
     trainer.watch = watch
