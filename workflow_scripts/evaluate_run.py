@@ -1,7 +1,8 @@
 """Measure one model on held-out prompts: loss, preferences on validation pairs, and a few greedy samples.
 
 Inputs: the base model's folder, the trained weights (without them the base model itself is measured),
-the run's manifest to check the weights against, held-out responses and DPO validation tables.
+the run's manifest to check the weights against, held-out responses and DPO validation tables. Where the
+spec has max_pixels and min_pixels, the tables have images, which lie in cache/images.
 Outputs: generations.jsonl, rows.jsonl (one line per response and pair, for paired comparisons) and,
 last, metrics.json.
 
@@ -34,7 +35,7 @@ SOFTWARE = ["torch", "transformers", "tokenizers", "numpy"]
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", required=True, help="Evaluation settings with run and seed, as JSON")
+    parser.add_argument("--spec", required=True, help="Evaluation settings, run, seed, pixels, as JSON")
     parser.add_argument("--model", type=Path, required=True, help="folder of the prepared base model")
     parser.add_argument("--weights", type=Path, help="folder of trained weights; absent for the base model")
     parser.add_argument("--run-manifest", type=Path, help="names the weights' hashes; needed with --weights")
@@ -51,18 +52,26 @@ def main() -> None:
     args = parse_args()
     spec = json.loads(args.spec)
     name, seed = str(spec.pop("run")), int(spec.pop("seed"))
+    pixels = {key: int(spec.pop(key)) for key in ("max_pixels", "min_pixels") if key in spec}
     settings = parse(Evaluation, spec, "--spec")
     if (args.weights is None) != (args.run_manifest is None):
         raise WinnowError("--weights", "goes with --run-manifest, which says what the weights must be", "give both")
     preferences = {key: Path(path) for key, path in (item.split("=", 1) for item in args.preferences)}
 
     # The scientific libraries take seconds: the settings are checked first.
-    from winnow.evaluation.measure import measure_generations, measure_heldout, measure_preferences  # noqa: PLC0415
+    from winnow.evaluation.measure import (  # noqa: PLC0415
+        check_table,
+        measure_generations,
+        measure_heldout,
+        measure_preferences,
+    )
     from winnow.evaluation.metrics import generation_metrics, heldout_metrics, preference_metrics  # noqa: PLC0415
     from winnow.evaluation.models import device_for, load_model, verify_weights  # noqa: PLC0415
 
     weights = verify_weights(args.run_manifest, args.weights) if args.weights else None
-    loaded = load_model(args.model, args.weights, device_for(settings.gpu))
+    loaded = load_model(args.model, args.weights, device_for(settings.gpu), pixels)
+    for table in (args.heldout, *preferences.values()):
+        check_table(loaded, table)
     log(f"{name}: {loaded.device}, {loaded.dtype}")
     heldout = list(measure_heldout(loaded, args.heldout, settings.batch_size))
     pairs = {key: list(measure_preferences(loaded, path, settings.batch_size)) for key, path in preferences.items()}

@@ -87,7 +87,14 @@ def evaluation_spec(wildcards):
     run = wildcards.evaluated
     seed = 0 if is_base(run) else study_of(wildcards).runs[run].seed
     settings = pick(study_of(wildcards).evaluation, *EVALUATION_KEYS)
-    return spec(settings | {"run": run, "seed": seed})
+    return spec(settings | shown_pixels(wildcards) | {"run": run, "seed": seed})
+
+
+def shown_pixels(wildcards):
+    """Return the area at which a run's modality shows images, nothing where it shows none."""
+    modality = evaluated_modality(wildcards)
+    settings = study_of(wildcards).modalities[modality]
+    return {} if modality == "clean" else pick(settings, "max_pixels", "min_pixels")
 
 
 # Of the evaluation's settings, those that change a number; the rest says where and how fast it runs.

@@ -1,5 +1,6 @@
-"""One small study for all tests of trainers: a tiny model, rows of both stages, a finished parent, unbroken runs."""
+"""Two small studies for all tests of trainers, of text and of images: tiny models, rows, parents, unbroken runs."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from training import fixtures
+from training import fixtures, images
 from winnow.core.config.runs import ResolvedRun
 from winnow.training.process import prepare_process
 
@@ -25,18 +26,32 @@ from winnow.training.metrics import Row, read_metrics  # noqa: E402
 from winnow.training.sft import sft_trainer  # noqa: E402
 
 BUILD = {"sft": sft_trainer, "dpo": dpo_trainer}
-KINDS = {
+KINDS = {  # name → stage and changes of the recipe; those of vision show images
     "sft": ("sft", {}),
     "sft_lora": ("sft", fixtures.LORA),
     "dpo": ("dpo", {}),
     "dpo_lora": ("dpo", fixtures.LORA | {"lora_dropout": 0.0}),
+    "vision_sft": ("sft", {}),
+    "vision_sft_lora": ("sft", fixtures.LORA),
+    "vision_dpo": ("dpo", {}),
+    "vision_dpo_lora": ("dpo", fixtures.LORA | {"lora_dropout": 0.0}),
 }
+TEXT_KINDS = [kind for kind in KINDS if not kind.startswith("vision")]
+VISION_KINDS = [kind for kind in KINDS if kind.startswith("vision")]
+
+
+def run_of(kind: str, **recipe: Any) -> ResolvedRun:
+    """Return the run of a kind; keyword arguments change its recipe."""
+    stage, changes = KINDS[kind]
+    make = images.make_run if kind in VISION_KINDS else fixtures.make_run
+    return make(stage, **(changes | recipe))
 
 
 @dataclass(frozen=True)
 class Study:
     """Inputs that all runs share; tests only read them."""
 
+    root: Path  # the working directory of its runs, where the image cache lies
     model: Path
     rows: dict[str, tuple[Path, Path]]
     texts: list[Path]
@@ -62,7 +77,8 @@ class Study:
     def train(self, run: ResolvedRun, folder: Path) -> "Finished":
         """Train in this process."""
         request = self.request(run, folder)
-        train(request, BUILD[run.stage])
+        with contextlib.chdir(self.root):
+            train(request, BUILD[run.stage])
         return Finished(request)
 
     def start(self, run: ResolvedRun, folder: Path, sent: int) -> "subprocess.Popen[str]":
@@ -86,6 +102,7 @@ class Study:
             ],
             stderr=(folder / "log").open("w"),
             text=True,
+            cwd=self.root,
             env=os.environ | {"OMP_NUM_THREADS": "2"},  # must not matter
         )
 
@@ -117,24 +134,42 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The study of text."""
     prepare_torch(0)
     root = tmp_path_factory.mktemp("study")
     texts = fixtures.write_texts(root / "corpus")
     rows = {stage: fixtures.write_rows(root / stage, stage) for stage in ("sft", "dpo")}
-    bare = Study(fixtures.make_model(root / "models" / "text", texts), rows, texts)
+    bare = Study(root, fixtures.make_model(root / "models" / "text", texts), rows, texts)
     parent = bare.train(fixtures.make_run("sft"), root / "parent")
     return replace(bare, parent=parent.folder)
 
 
 @pytest.fixture(scope="session")
-def unbroken(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finished]:
+def vision(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The study of images."""
+    prepare_torch(0)
+    root = tmp_path_factory.mktemp("vision")
+    texts = fixtures.write_texts(root / "corpus")
+    rows = {stage: images.write_rows(root, stage) for stage in ("sft", "dpo")}
+    bare = Study(root, images.make_model(root / "models" / "vision", texts), rows, texts)
+    parent = bare.train(images.make_run("sft"), root / "parent")
+    return replace(bare, parent=parent.folder)
+
+
+@pytest.fixture(scope="session")
+def study_of(request: pytest.FixtureRequest) -> Callable[[str], Study]:
+    """Return a function that gives the study of a kind."""
+    return lambda kind: request.getfixturevalue("vision" if kind in VISION_KINDS else "study")
+
+
+@pytest.fixture(scope="session")
+def unbroken(study_of: Callable[[str], Study], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finished]:
     """Return a function that gives the finished, never interrupted run of a kind, trained once."""
     made: dict[str, Finished] = {}
 
     def get(kind: str) -> Finished:
         if kind not in made:
-            stage, recipe = KINDS[kind]
-            made[kind] = study.train(fixtures.make_run(stage, **recipe), tmp_path_factory.mktemp(kind))
+            made[kind] = study_of(kind).train(run_of(kind), tmp_path_factory.mktemp(kind))
         return made[kind]
 
     return get

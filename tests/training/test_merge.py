@@ -17,8 +17,11 @@ from winnow.training.merge import merge_adapter
 Unbroken = Callable[[str], Finished]
 
 
-@pytest.mark.parametrize("kind", ["sft_lora", "dpo_lora"])
-def test_merged_model_answers_as_the_adapter_does(study: Study, unbroken: Unbroken, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["sft_lora", "dpo_lora", "vision_sft_lora", "vision_dpo_lora"])
+def test_merged_model_answers_as_the_adapter_does(
+    study_of: Callable[[str], Study], unbroken: Unbroken, kind: str
+) -> None:
+    study = study_of(kind)
     run = unbroken(kind)
     parent = run.request.parent
     facts = merge_adapter(run.manifest, model=study.model, parent=parent, checkpoints=run.request.checkpoints)

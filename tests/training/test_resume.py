@@ -1,5 +1,6 @@
 """A run that is killed and started again ends with the bits of one that never was."""
 
+import contextlib
 import shutil
 import signal
 from collections.abc import Callable
@@ -10,13 +11,14 @@ import pytest
 from transformers import TrainerCallback
 
 from training import fixtures
-from training.conftest import BUILD, KINDS, Finished, Study
+from training.conftest import BUILD, KINDS, TEXT_KINDS, Finished, Study, run_of
 from winnow.core.errors import WinnowError
 from winnow.training.checkpoints import MARKER, checkpoints_in, step_of
 from winnow.training.fit import STOPPED, train
 from winnow.training.metrics import repeatable
 
 Unbroken = Callable[[str], Finished]
+StudyOf = Callable[[str], Study]
 
 
 class PowerCutError(Exception):
@@ -37,10 +39,11 @@ class CutAt(TrainerCallback):
 
 def interrupted(study: Study, kind: str, folder: Path, step: int, event: str = "on_step_begin") -> None:
     """Train until `step` steps are done, then break off."""
-    stage, recipe = KINDS[kind]
-    request = study.request(fixtures.make_run(stage, **recipe), folder)
-    with pytest.raises(PowerCutError):
-        train(request, lambda setting, callbacks, watch: BUILD[stage](setting, [*callbacks, CutAt(step, event)], watch))
+    run = run_of(kind)
+    request = study.request(run, folder)
+    build = BUILD[run.stage]
+    with pytest.raises(PowerCutError), contextlib.chdir(study.root):
+        train(request, lambda setting, callbacks, watch: build(setting, [*callbacks, CutAt(step, event)], watch))
     assert not request.manifest.exists()
 
 
@@ -52,8 +55,7 @@ def assert_equal(run: Finished, unbroken: Finished) -> None:
 
 
 def resume(study: Study, kind: str, folder: Path) -> Finished:
-    stage, recipe = KINDS[kind]
-    return study.train(fixtures.make_run(stage, **recipe), folder)
+    return study.train(run_of(kind), folder)
 
 
 def identity_folder(folder: Path) -> Path:
@@ -81,12 +83,15 @@ def test_broken_off_twice(study: Study, unbroken: Unbroken, tmp_path: Path) -> N
     assert_equal(resume(study, "dpo_lora", tmp_path), unbroken("dpo_lora"))
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
-def test_killed_process(study: Study, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals) -> None:
+# {text, vision} x {sft, dpo} x {full, LoRA} on one process: every row is killed, some are asked to stop.
+ROWS = [(signal.SIGKILL, kind) for kind in KINDS] + [(signal.SIGTERM, kind) for kind in (*TEXT_KINDS, "vision_dpo")]
+
+
+@pytest.mark.parametrize(("sent", "kind"), ROWS, ids=[f"{sent.name}-{kind}" for sent, kind in ROWS])
+def test_killed_process(study_of: StudyOf, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals) -> None:
     """The real script, killed at a random moment after its second step; the retry is the same command."""
-    stage, recipe = KINDS[kind]
-    process = study.start(fixtures.make_run(stage, **recipe), tmp_path, sent)
+    study = study_of(kind)
+    process = study.start(run_of(kind), tmp_path, sent)
     status = process.wait(timeout=120)
     assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: STOPPED}[sent], (tmp_path / "log").read_text()
     assert not (tmp_path / "manifest.json").exists()

@@ -1,5 +1,6 @@
 """What must hold of every training: losses, labels, reference, KL, and settings that must not matter."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from training import fixtures
-from training.conftest import BUILD, KINDS, Finished, Study
+from training.conftest import BUILD, KINDS, Finished, Study, run_of
 from winnow.core.errors import WinnowError
 from winnow.training import dpo, setting
 from winnow.training.loading import check_reference, load_model, weights_of
@@ -18,17 +19,20 @@ from winnow.training.setting import Setting, gather
 from winnow.training.watch import Watch
 
 Unbroken = Callable[[str], Finished]
+StudyOf = Callable[[str], Study]
+DPO_KINDS = [kind for kind in KINDS if "dpo" in kind]
 
 
 def build(study: Study, kind: str, folder: Path, **recipe: Any) -> tuple[Setting, Any]:
-    stage, changes = KINDS[kind]
-    request = study.request(fixtures.make_run(stage, **(changes | recipe)), folder)
+    run = run_of(kind, **recipe)
+    request = study.request(run, folder)
     source = weights_of(request.model, request.parent)
-    made = gather(request, read_recipe(request.run), source, folder, 1)
-    return made, BUILD[stage](made, [], Watch(0.1 if stage == "dpo" else None))
+    with contextlib.chdir(study.root):
+        made = gather(request, read_recipe(run), source, folder, 1)
+        return made, BUILD[run.stage](made, [], Watch(0.1 if run.stage == "dpo" else None))
 
 
-@pytest.mark.parametrize("kind", ["dpo", "dpo_lora"])
+@pytest.mark.parametrize("kind", DPO_KINDS)
 def test_first_dpo_loss_is_ln_2(unbroken: Unbroken, kind: str) -> None:
     run = unbroken(kind)
     assert run.manifest["first_loss"] == pytest.approx(math.log(2), abs=1e-5)
@@ -37,7 +41,7 @@ def test_first_dpo_loss_is_ln_2(unbroken: Unbroken, kind: str) -> None:
     assert run.series("loss")[-1] < math.log(2)
 
 
-@pytest.mark.parametrize("kind", ["dpo", "dpo_lora"])
+@pytest.mark.parametrize("kind", DPO_KINDS)
 def test_kl_is_zero_before_the_first_step_and_not_after(unbroken: Unbroken, kind: str) -> None:
     run = unbroken(kind)
     for name in ("kl_tok", "kl_seq", "kl_k3"):
@@ -49,7 +53,7 @@ def test_kl_is_zero_before_the_first_step_and_not_after(unbroken: Unbroken, kind
     assert all(value > 0 for value in run.series("kl_k3", "eval")[1:])
 
 
-@pytest.mark.parametrize("kind", ["dpo", "dpo_lora"])
+@pytest.mark.parametrize("kind", DPO_KINDS)
 def test_measurements_agree_with_trl(unbroken: Unbroken, kind: str) -> None:
     """The watch counts apart from TRL: the reward ratio follows from its margin, entropy is of responses.
 
@@ -61,7 +65,7 @@ def test_measurements_agree_with_trl(unbroken: Unbroken, kind: str) -> None:
 
 
 def test_sft_learns(unbroken: Unbroken) -> None:
-    for kind in ("sft", "sft_lora"):
+    for kind in ("sft", "sft_lora", "vision_sft", "vision_sft_lora"):
         losses = unbroken(kind).series("loss", "eval")
         assert losses[-1] < losses[0]
 
@@ -75,8 +79,9 @@ def test_every_step_has_one_line(unbroken: Unbroken, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_finished_model_is_whole(unbroken: Unbroken, study: Study, kind: str) -> None:
+def test_a_finished_model_is_whole(unbroken: Unbroken, study_of: StudyOf, kind: str) -> None:
     """It has the base's tokenizer byte for byte, its cache switched on, no pickle, and no path of this machine."""
+    study = study_of(kind)
     folder = unbroken(kind).folder
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (folder / name).read_bytes() == (study.model / name).read_bytes()
@@ -189,11 +194,11 @@ def test_reference_of_an_adapter_is_the_parent(study: Study, tmp_path: Path) -> 
         assert not torch.equal(without, trainer.model(input_ids=ids).logits)
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
-def test_batch_and_accumulation_give_the_same_curve(study: Study, tmp_path: Path, stage: str) -> None:
-    curves = []
+@pytest.mark.parametrize("kind", ["sft", "dpo", "vision_sft"])
+def test_batch_and_accumulation_give_the_same_curve(study_of: StudyOf, tmp_path: Path, kind: str) -> None:
+    study, curves = study_of(kind), []
     for per_device in (4, 1):
-        run = fixtures.make_run(stage, per_device_train_batch_size=per_device, max_steps=4)
+        run = run_of(kind, per_device_train_batch_size=per_device, max_steps=4)
         curves.append(study.train(run, tmp_path / str(per_device)).series("loss"))
     # The last step of an epoch has 2 rows instead of 4, which both divide alike.
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)

@@ -134,6 +134,16 @@ def test_a_sweep_becomes_runs_with_merged_recipes(checkout):
     assert "seed" not in run.recipe
 
 
+def test_runs_have_the_image_sizes_of_their_modality(checkout):
+    models = {"text": {"tiny": {}}, "vision": {"tiny": {"vision": {}}}}
+    shown = {"model": "vision", "max_pixels": 3136, "min_pixels": 784}
+    study = load(checkout, models=models, modalities={"clean": {"model": "text"}, "vision": shown})
+    assert study.runs["sft_vision"].pixels == {"max_pixels": 3136, "min_pixels": 784}
+    assert study.runs["sft_clean"].pixels == {}
+    assert study.runs["sft_clean"].max_pixels is None
+    assert study.models["vision"].tiny.vision.hidden_size == 32
+
+
 def test_extending_changes_keys_and_null_removes_them(checkout):
     study = load(checkout, models={"text": {"tiny": None, "name": "some/model"}}, exports=[])
     assert study.models["text"].tiny is None

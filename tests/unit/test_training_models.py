@@ -14,8 +14,9 @@ from transformers import AutoTokenizer
 
 from training import fixtures
 from winnow.core.base_model import BaseModel, read_base_model
-from winnow.core.config.models import Model, TinyModel
+from winnow.core.config.models import Model, TinyModel, TinyVision
 from winnow.core.errors import WinnowError
+from winnow.core.files import write_json
 from winnow.core.tables import RESPONSES, read_rows, write_table
 from winnow.training.base_models import prepare_model
 from winnow.training.loading import load_model, weights_of
@@ -191,3 +192,32 @@ def test_hub_errors_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, er
         prepare_model(Model(name="owner/model"), [], tmp_path / "text")
     assert "models key name: owner/model" in str(caught.value)
     assert "fix: " in str(caught.value)
+
+
+def test_tiny_vision_model_follows_texts_and_seed_alone(texts: list[Path], tmp_path: Path) -> None:
+    assert TINY.tiny is not None
+    seeing = TINY.tiny.model_copy(update={"vision": TinyVision()})
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        prepare_model(Model(tiny=seeing.model_copy(update={"seed": seed})), texts, tmp_path / name)
+    for file in (tmp_path / "a").iterdir():
+        assert (tmp_path / "b" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert (tmp_path / "c" / "model.safetensors").read_bytes() != (tmp_path / "a" / "model.safetensors").read_bytes()
+    model = load_model(weights_of(tmp_path / "a", None), dtype="float32", attention="sdpa")
+    assert type(model).__name__ == "Qwen2_5_VLForConditionalGeneration"
+    assert sum(weight.numel() for weight in model.parameters()) < 187_000
+
+
+def test_tiny_vision_model_has_the_tokens_of_the_text_model(tiny: Path, texts: list[Path], tmp_path: Path) -> None:
+    assert TINY.tiny is not None
+    prepare_model(Model(tiny=TINY.tiny.model_copy(update={"vision": TinyVision()})), texts, tmp_path / "vision")
+    assert (tmp_path / "vision" / "tokenizer.json").read_bytes() == (tiny / "tokenizer.json").read_bytes()
+    plain, seeing = AutoTokenizer.from_pretrained(tiny), AutoTokenizer.from_pretrained(tmp_path / "vision")
+    for text in ("clear and 12345 it's\n\n  done<|im_end|>", "é ﬁ \u200b 漢字 🙂<|image_pad|>", "\t\tx  y"):
+        assert plain(text)["input_ids"] == seeing(text)["input_ids"]
+
+
+def test_other_vision_models_are_refused(tiny: Path, tmp_path: Path) -> None:
+    local = Path(shutil.copytree(tiny, tmp_path / "local"))
+    write_json(local / "config.json", {"model_type": "qwen2_vl", "vision_config": {}, "text_config": {}})
+    with pytest.raises(WinnowError, match="is a qwen2_vl, which sees images"):
+        load_model(BaseModel(str(local), None), dtype="float32", attention=None)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from training import fixtures
-from winnow.core.config.models import Model, TinyModel
+from winnow.core.config.models import Model, TinyModel, TinyVision
 from winnow.core.files import write_json
-from winnow.core.tables import RENDERED_SFT, write_table
+from winnow.core.tables import RENDERED_SFT, read_rows, write_table
 from winnow.training.arguments import read_trackers
 from winnow.training.base_models import prepare_model
 from winnow.training.preflight import preflight
@@ -102,3 +102,24 @@ def test_trackers() -> None:
     assert read_trackers("tensorboard") == ("tensorboard",)
     with pytest.raises(Exception, match="'mlflow' is unknown"):
         read_trackers("tensorboard,mlflow")
+
+
+def test_images_need_a_model_that_sees(shared: Path, tmp_path: Path) -> None:
+    change = {"modality": "vision", "max_pixels": 3136, "min_pixels": 196}
+    assert "sees no images, and the run's modality shows some" in report(shared, "sft", change)["problems"][0]
+    root = Path(shutil.copytree(shared, tmp_path / "other"))
+    shutil.rmtree(root / "model")
+    tiny = TinyModel(vocab_size=400, hidden_size=16, layers=1, heads=2, kv_heads=1, vision=TinyVision())
+    prepare_model(Model(tiny=tiny), fixtures.write_texts(tmp_path / "corpus"), root / "model")
+    assert report(root, "sft", change)["problems"] == []
+    (root / "model" / "preprocessor_config.json").unlink()
+    assert "holds no preprocessor_config.json" in report(root, "sft", change)["problems"][0]
+
+
+def test_a_row_longer_than_a_vision_model_takes(shared: Path, tmp_path: Path) -> None:
+    """Its positions stand in a group of their own in config.json."""
+    root = Path(shutil.copytree(shared, tmp_path / "other"))
+    write_json(root / "model" / "config.json", {"text_config": {"max_position_embeddings": 20}})
+    rows = [row | {"prompt_tokens": 15, "completion_tokens": 6} for row in read_rows(root / "sft" / "train.parquet")]
+    write_table(root / "sft" / "train.parquet", rows, RENDERED_SFT, ["response_id"])
+    assert any("has a row of 21 tokens, the model takes 20" in problem for problem in report(root)["problems"])

@@ -120,7 +120,8 @@ PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "half_precision_weights": ("sft", {"dtype": "bfloat16"}, {}),
     "flash_attention_on_cpu": ("sft", {"attn_implementation": "flash_attention_2"}, {}),
     "several_gpus": ("sft", {}, {"gpu": 8}),
-    "images": ("sft", {}, {"modality": "vision"}),
+    "images_in_loss": ("sft", {"completion_only_loss": False}, {"modality": "vision"}),
+    "adapter_beside_trained_tower": ("dpo", {"use_peft": True, "freeze_vision_tower": False}, {"modality": "vision"}),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from winnow.core.config.base import Settings
+from winnow.core.config.base import Modality, Settings
 from winnow.core.config.datasets import IMAGE_KEYS, ModalitySettings
 from winnow.core.config.runs import ResolvedRun, Run
 from winnow.core.config.signals import VllmJudge
@@ -267,10 +267,16 @@ def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun
                     parent=run.parent.format(modality=modality) if run.parent else None,
                     seed=seed,
                     recipe=recipe | run.overrides | point,
+                    **_pixels(study, modality),
                     **run.model_dump(include={"gpu", "threads", "mem_mb", "runtime"}),
                 )
     _check_runs(study, runs, path)
     return runs
+
+
+def _pixels(study: Study, modality: Modality) -> dict[str, int]:
+    """Return the area of a modality's images, nothing for the one that shows none."""
+    return study.modalities[modality].model_dump(include={"max_pixels", "min_pixels"} if modality != "clean" else set())
 
 
 def _check_run_names(path: Path, template: str, run: Run) -> None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.core.errors import WinnowError
+from winnow.models.processors import expand_images
 
-Messages = Sequence[Mapping[str, str]]
+Messages = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,12 @@ class Encoded:
     Attributes:
         ids: the prompt's tokens, assistant header included, then the response's.
         prompt_tokens: how many of them are the prompt's.
+        images: paths of the images that the prompt shows, whose tokens are among the ids.
     """
 
     ids: tuple[int, ...]
     prompt_tokens: int
+    images: tuple[str, ...] = ()
 
     @property
     def response_tokens(self) -> int:
@@ -67,3 +70,22 @@ def encode(tokenizer: Any, prompt: Messages, completion: Messages, place: str) -
             place, "the response has no tokens", "check the rendered dataset; it should have been refused"
         )
     return Encoded((*head, *response), len(head))
+
+
+def show_images(encoded: Encoded, processor: Any, images: Sequence[str], place: str) -> Encoded:
+    """Return a row with as many tokens for each of its images as the model reads.
+
+    Args:
+        encoded: the row, with one token for each image.
+        processor: of the model.
+        images: paths of the images, in the prompt's order.
+        place: names the row in an error.
+
+    Raises:
+        WinnowError: if the prompt does not show as many images as the row has.
+    """
+    try:
+        ids = expand_images(encoded.ids, processor, images)
+    except ValueError as error:
+        raise WinnowError(place, f"has {error}", "render the rows again") from error
+    return Encoded(ids, len(ids) - encoded.response_tokens, tuple(images))

@@ -7,7 +7,7 @@ import torch
 from transformers import GenerationConfig
 
 from winnow.core.ids import unit_interval
-from winnow.evaluation.likelihood import pad_id, pad_left
+from winnow.evaluation.likelihood import model_inputs, pad_id
 from winnow.evaluation.models import LoadedModel
 
 
@@ -54,15 +54,20 @@ def choose_samples(ids: Sequence[tuple[str, str]], count: int) -> list[str]:
     return [first[prompt_id] for prompt_id in prompts[:count]]
 
 
-def generate_batch(loaded: LoadedModel, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[Sample]:
-    """Return one greedy response for each encoded prompt."""
+def generate_batch(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    images: Sequence[Sequence[str]] | None = None,
+) -> list[Sample]:
+    """Return one greedy response for each encoded prompt, `images` being the paths of what each shows."""
     stops = sorted({int(loaded.tokenizer.eos_token_id), pad_id(loaded.tokenizer)})
     # A model's own generation settings (temperature, repetition penalty) must not differ between runs.
     loaded.model.generation_config = GenerationConfig(
         do_sample=False, eos_token_id=stops, pad_token_id=pad_id(loaded.tokenizer), max_new_tokens=max_new_tokens
     )
-    inputs = pad_left(prompts, pad_id(loaded.tokenizer), loaded.device)
-    del inputs["position_ids"]  # generate() makes and extends its own
+    inputs = model_inputs(loaded, list(zip(prompts, images or [()] * len(prompts), strict=True)))
+    inputs.pop("position_ids", None)  # generate() makes and extends its own
     recorder = EntropyRecorder()
     with torch.inference_mode():
         output = loaded.model.generate(**inputs, logits_processor=[recorder])

@@ -8,6 +8,7 @@ import torch
 
 from winnow.evaluation.encoding import Encoded
 from winnow.evaluation.models import LoadedModel
+from winnow.models.processors import image_inputs
 
 KeyT = TypeVar("KeyT")
 
@@ -25,6 +26,18 @@ def pad_left(rows: Sequence[Sequence[int]], pad: int, device: str) -> dict[str, 
     return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
 
 
+def model_inputs(loaded: LoadedModel, rows: Sequence[tuple[Sequence[int], Sequence[str]]]) -> dict[str, torch.Tensor]:
+    """Return a model's inputs for rows of token ids and image paths, images included.
+
+    With images there are no position ids: the model makes them itself, by where images are and how large.
+    """
+    inputs = pad_left([ids for ids, _ in rows], pad_id(loaded.tokenizer), loaded.device)
+    if paths := [path for _, images in rows for path in images]:
+        del inputs["position_ids"]
+        inputs |= image_inputs(loaded.processor, paths, inputs["input_ids"])
+    return inputs
+
+
 def pad_id(tokenizer: Any) -> int:
     """Return an id to fill up with: the padding token's, or where there is none the end-of-turn token's."""
     return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
@@ -37,7 +50,7 @@ def batch_logps(loaded: LoadedModel, batch: Sequence[Encoded]) -> list[float]:
     Logits are made for the response positions only, and turned into float32 a row at a time: a
     whole paper's logits over a large vocabulary would fill a GPU.
     """
-    inputs = pad_left([row.ids for row in batch], pad_id(loaded.tokenizer), loaded.device)
+    inputs = model_inputs(loaded, [(row.ids, row.images) for row in batch])
     longest = max(row.response_tokens for row in batch)
     # The token at a position is predicted by the position before it.
     logits = loaded.model(**inputs, use_cache=False, logits_to_keep=longest + 1).logits[:, :-1]

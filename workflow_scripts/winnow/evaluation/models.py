@@ -1,27 +1,31 @@
 """Loading what is evaluated: safetensors only, no remote code, every weight accounted for, equal results each time."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
+from winnow.models.processors import load_processor
+from winnow.models.weights import load_model as load_weights
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode with the tokenizer of its base."""
+    """A model in evaluation mode with the tokenizer of its base, and the processor where it is shown images."""
 
     model: Any
     tokenizer: Any
     device: str
     dtype: str
+    processor: Any | None = None
 
 
 def verify_weights(manifest: Path, folder: Path) -> dict[str, str]:
@@ -60,10 +64,18 @@ def device_for(gpus: int) -> str:
     return "cuda" if gpus else "cpu"
 
 
-def load_model(model_dir: Path, weights: Path | None, device: str) -> LoadedModel:
+def load_model(
+    model_dir: Path, weights: Path | None, device: str, pixels: Mapping[str, int] | None = None
+) -> LoadedModel:
     """Load a trained model from `weights`, or else the base model that `model_dir` describes.
 
     All models of a device are computed in one precision, so that runs differ by training alone.
+
+    Args:
+        model_dir: folder of the base model, with its tokenizer.
+        weights: the finished model of a run.
+        device: cpu or cuda.
+        pixels: the area of images, {max_pixels, min_pixels}; None or empty where the modality shows none.
 
     Raises:
         WinnowError: if there are no safetensors, or a weight is missing, left over or of another shape.
@@ -72,24 +84,8 @@ def load_model(model_dir: Path, weights: Path | None, device: str) -> LoadedMode
     local = Path(base.source).is_dir()
     if not local and (weights or base.revision is None):
         raise WinnowError(base.source, "is no folder", "make the model again: run snakemake with --forcerun on it")
-    if local and not any(Path(base.source).glob("*.safetensors")):
-        raise WinnowError(
-            base.source, "holds no *.safetensors", "make the model again: run snakemake with --forcerun on it"
-        )
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model, found = AutoModelForCausalLM.from_pretrained(
-        base.source,
-        revision=base.revision or "main",
-        local_files_only=local,
-        use_safetensors=True,
-        trust_remote_code=False,
-        dtype=dtype,
-        output_loading_info=True,
-    )
-    # transformers only warns, and goes on with random numbers in the place of what it did not find.
-    wrong = {key: sorted(map(str, found[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
-    if any(wrong.values()):
-        listed = "; ".join(f"{key}: {', '.join(names[:3])}" for key, names in wrong.items() if names)
-        raise WinnowError(base.source, f"does not fit its config.json ({listed})", "make the model again")
+    dtype = "bfloat16" if device == "cuda" else "float32"
+    model = load_weights(base, dtype=dtype, attention=None).eval().to(device)
+    processor = load_processor(model_dir, **pixels) if pixels else None
     tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True, trust_remote_code=False)
-    return LoadedModel(model.eval().to(device), tokenizer, device, str(dtype).removeprefix("torch."))
+    return LoadedModel(model, processor.tokenizer if processor else tokenizer, device, dtype, processor)

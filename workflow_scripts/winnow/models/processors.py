@@ -4,14 +4,17 @@ transformers' own processor wants a video processor, which wants torchvision. No
 so it is left out, and images are prepared by Pillow in either case: the same pixels on every machine.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import AutoTokenizer, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
+from winnow.models.images import image_size, open_images
 
 PATCH = 14  # pixels of a patch's side
 MERGED = 2  # patches of a token's side
@@ -80,7 +83,46 @@ def image_tokens(height: int, width: int, *, max_pixels: int, min_pixels: int) -
         scaled = smart_resize(height, width, factor=FACTOR, min_pixels=min_pixels, max_pixels=max_pixels)
     except ValueError as error:
         raise WinnowError(f"an image of {width} x {height} pixels", str(error), "leave it out") from error
-    return (scaled[0] // FACTOR) * (scaled[1] // FACTOR)
+    return int(scaled[0] // FACTOR) * int(scaled[1] // FACTOR)
+
+
+def row_image_tokens(processor: Any, paths: Sequence[str]) -> list[int]:
+    """Return how many tokens each of a row's images becomes, from the sizes that their files state."""
+    size = processor.image_processor.size
+    limits = {"max_pixels": size.longest_edge, "min_pixels": size.shortest_edge}
+    return [image_tokens(*image_size(path), **limits) for path in paths]
+
+
+def expand_images(ids: Sequence[int], processor: Any, paths: Sequence[str]) -> tuple[int, ...]:
+    """Return token ids in which every image's one token is repeated as often as the model reads it.
+
+    Raises:
+        ValueError: if there are not as many image tokens as images.
+    """
+    expanded: list[int] = []
+    counts = iter(row_image_tokens(processor, paths))
+    image = processor.image_token_id
+    if sum(token == image for token in ids) != len(paths):
+        raise ValueError(f"{sum(token == image for token in ids)} image tokens for {len(paths)} images")
+    for token in ids:
+        expanded += [token] * (next(counts) if token == image else 1)
+    return tuple(expanded)
+
+
+def image_inputs(processor: Any, paths: Sequence[str], ids: Tensor) -> dict[str, Tensor]:
+    """Return what a model gets beside the token ids of rows with images, on the device of the ids.
+
+    Args:
+        processor: see `load_processor`.
+        paths: of the images of all rows, in their order.
+        ids: expanded token ids. Shape: [rows, positions].
+    """
+    seen = processor.image_processor(images=open_images(paths), return_tensors="pt")
+    return {
+        "pixel_values": seen["pixel_values"].to(ids.device),
+        "image_grid_thw": seen["image_grid_thw"].to(ids.device),
+        "mm_token_type_ids": (ids == processor.image_token_id).long(),
+    }
 
 
 def image_settings() -> dict[str, Any]:

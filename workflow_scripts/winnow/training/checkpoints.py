@@ -43,7 +43,7 @@ def identity(
     """
     source = read_json(model / MODEL_FILE)
     return {
-        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe")},
+        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe", "pixels")},
         "device": "cuda" if run.gpu else "cpu",
         "data": {name: sha256_file(file) for name, file in data.items()},
         "model": {name: sha for name, sha in folder_hashes(model).items() if name not in ("manifest.json", MODEL_FILE)},

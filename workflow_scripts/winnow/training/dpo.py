@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from winnow.training.kl import KlProbe, kl_rows
+from winnow.training.data import with_images
+from winnow.training.kl import KlProbe, kl_rows, shown_kl_rows
 from winnow.training.loading import check_reference
-from winnow.training.recipes import adapter_config
 from winnow.training.setting import Setting
 from winnow.training.trainers import WatchedDPOTrainer
 from winnow.training.watch import Watch
@@ -18,21 +18,25 @@ def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
     LoRA: the reference is the policy with its adapter switched off. Its weights are frozen, and a
     second copy would hold the same numbers again.
     """
-    adapter = adapter_config(setting.recipe)
+    adapter = setting.adapter()
     trainer = WatchedDPOTrainer(
         model=setting.policy,
         ref_model=setting.load_again().eval().requires_grad_(requires_grad=False) if adapter is None else None,
         args=setting.config,
-        train_dataset=setting.train,
-        eval_dataset=setting.val,
-        processing_class=setting.tokenizer,
+        train_dataset=with_images(setting.train),
+        eval_dataset=with_images(setting.val),
+        processing_class=setting.processor or setting.tokenizer,
         peft_config=adapter,
         callbacks=callbacks,
     )
-    setting.check_rows(trainer)
+    setting.check(trainer)
     check_reference(trainer.model, trainer.ref_model, setting.weights)
     watch.attach(trainer.model, trainer.ref_model)
     trainer.watch = watch
-    rows = kl_rows(trainer.eval_dataset)
-    trainer.probe = KlProbe(trainer.model, trainer.ref_model, rows, setting.tokenizer, setting.request.run.seed)
+    if setting.processor is None:
+        rows = kl_rows(trainer.eval_dataset)
+    else:
+        rows = shown_kl_rows(setting.val, trainer.eval_dataset, trainer.data_collator)
+    processing, seed = setting.processor or setting.tokenizer, setting.request.run.seed
+    trainer.probe = KlProbe(trainer.model, trainer.ref_model, rows, processing, seed)
     return trainer

@@ -7,6 +7,7 @@ from typing import Any
 
 from winnow.core.files import read_json, write_json, write_text
 from winnow.core.log import log
+from winnow.models.processors import copy_settings
 from winnow.training.arguments import Request
 from winnow.training.checkpoints import METRICS
 from winnow.training.loading import WEIGHTS_FILE, weight_hashes
@@ -16,6 +17,7 @@ TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
@@ -41,26 +43,31 @@ def replace_folder(draft: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def save_finished(model: Any, base: Path, final: Path) -> dict[str, str]:
+def save_finished(model: Any, base: Path, final: Path, pixels: Mapping[str, int]) -> dict[str, str]:
     """Save a model with tokenizer, configuration and generation settings, and return the hashes of its weights.
 
     Args:
         model: what was trained.
         base: folder of the base model, whose tokenizer files are copied byte by byte.
         final: the folder to make.
+        pixels: the area of images in training, empty where there were none.
     """
     draft = final.with_name(f".{final.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    model.config.use_cache = read_json(base / "config.json").get("use_cache", True)  # off while training
+    settings = read_json(base / "config.json")
+    cached = (settings.get("text_config") or settings).get("use_cache", True)
+    model.config.use_cache = model.config.get_text_config().use_cache = cached  # off while training
     model.save_pretrained(draft)
-    if (settings := draft / "adapter_config.json").is_file():
+    if (adapter := draft / "adapter_config.json").is_file():
         # A path of this machine; the manifest names the base.
-        write_json(settings, read_json(settings) | {"base_model_name_or_path": None})
+        write_json(adapter, read_json(adapter) | {"base_model_name_or_path": None})
         (draft / "README.md").unlink(missing_ok=True)  # PEFT's card template, with nothing filled in
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             shutil.copyfile(base / name, draft / name)
+    if pixels:
+        copy_settings(base, draft, **pixels)
     weights = weight_hashes(draft)
     write_json(draft / WEIGHTS_FILE, weights)
     replace_folder(draft, final)

@@ -82,7 +82,7 @@ def _fit(request: Request, build: Build, folder: Path, processes: int) -> None:
     check_kl(rows)
     adapter = request.run.is_adapter
     final = finished_folder(request.checkpoints, adapter=adapter)
-    weights = save_finished(trainer.model, request.model, final)
+    weights = save_finished(trainer.model, request.model, final, request.run.pixels)
     _write_manifest(setting, folder, weights, trainer.model, processes)
 
 
@@ -143,7 +143,7 @@ def _write_manifest(setting: Setting, folder: Path, weights: dict[str, str], mod
         counts={"rows": {"train": len(setting.train), "val": len(setting.val)}},
         software=SOFTWARE,
         run=run.model_dump(mode="json", include={"name", "stage", "dataset", "modality", "model", "parent", "seed"})
-        | {"identity": folder.name, "adapter": run.is_adapter},
+        | {"identity": folder.name, "adapter": run.is_adapter, "pixels": run.pixels},
         weights=weights,
         steps=setting.steps.total_steps,
         alarms=raised,

@@ -71,6 +71,22 @@ TABLE: tuple[Incompatibility, ...] = (
         "trl/trainer/sft_trainer.py:779",
     ),
     Incompatibility(
+        "images_in_loss",
+        _SFT,
+        lambda facts: facts.images and facts.get("completion_only_loss") is False,
+        "pieces of images would be trained as if they were words: set completion_only_loss to true",
+        "trl/trainer/sft_trainer.py:500",
+    ),
+    Incompatibility(
+        "adapter_beside_trained_tower",
+        _BOTH,
+        lambda facts: (
+            facts.images and bool(facts.get("use_peft")) and facts.run.recipe.get("freeze_vision_tower") is False
+        ),
+        "an adapter trains language layers only: set freeze_vision_tower to true, or use_peft to false",
+        "winnow/training/vision.py",
+    ),
+    Incompatibility(
         "packing",
         _SFT,
         lambda facts: bool(facts.get("packing") or facts.get("eval_packing")),
@@ -159,13 +175,6 @@ TABLE: tuple[Incompatibility, ...] = (
         lambda facts: facts.run.gpu > 1 and facts.get("deepspeed") is None and not facts.get("fsdp"),
         "several GPUs need a recipe that says how they share the model (deepspeed or fsdp)",
         "one process per GPU, none of which is started without it",
-    ),
-    Incompatibility(
-        "images",
-        _BOTH,
-        lambda facts: facts.images,
-        "only the modality clean can be trained yet",
-        "winnow/training/loading.py loads causal language models",
     ),
 )
 

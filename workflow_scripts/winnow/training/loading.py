@@ -1,4 +1,4 @@
-"""Loading models for training: safetensors only, no remote code, every weight accounted for, the reference proven."""
+"""What a training starts from and resumes from: the weights that it names, all of them, and the reference proven."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,13 @@ import torch
 from peft import set_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers.core_model_loading import revert_weight_conversion
 
 from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
+from winnow.models.weights import load_model
 
 WEIGHTS_FILE = "weights.json"  # in a finished model: the hash of each file of weights
 _DEFECT = "both must be loaded from the parent's model folder; this is a defect of Winnow, please report it"
@@ -41,48 +42,20 @@ def weight_hashes(folder: Path) -> dict[str, str]:
     return {file.name: sha256_file(file) for file in sorted(folder.glob("*.safetensors"))}
 
 
-def load_model(source: BaseModel, *, dtype: str, attention: str | None) -> Any:
-    """Load a causal language model.
-
-    Raises:
-        WinnowError: if it cannot be found, or a weight is missing, left over or of another shape:
-            transformers only warns, and goes on with random numbers in its place.
-    """
-    local = Path(source.source).is_dir()
-    if local and not any(Path(source.source).glob("*.safetensors")):
-        raise WinnowError(source.source, "holds no *.safetensors", "make the model again: --forcerun its rule")
-    try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            source.source,
-            revision=source.revision or "main",
-            local_files_only=local,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            attn_implementation=attention,
-            output_loading_info=True,
-        )
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        fix = "check the name and the network, or give a local folder as path"
-        raise WinnowError(source.source, f"cannot be loaded: {str(error).splitlines()[0]}", fix) from error
-    wrong = {key: sorted(map(str, found[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
-    if any(wrong.values()):
-        listed = "; ".join(f"{key}: {', '.join(names[:3])}" for key, names in wrong.items() if names)
-        raise WinnowError(source.source, f"its weights do not fit its config.json ({listed})", "use a whole model")
-    return model
-
-
 def base_of(model: Any) -> Any:
     """Return the model below an adapter, or the model itself."""
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def _named_weights(model: Any) -> dict[str, Any]:
-    """Return the tensors of a model by the names that it has without an adapter."""
-    state = base_of(model).state_dict()
-    return {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if ".lora_" not in name}
+    """Return the tensors of a model by the names that it is saved under, without an adapter.
+
+    A Qwen2.5-VL is saved under other names than it has in memory; save_pretrained turns them back in this way.
+    """
+    base = base_of(model)
+    state = base.state_dict()
+    plain = {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if ".lora_" not in name}
+    return dict(revert_weight_conversion(base, plain))
 
 
 def check_reference(policy: Any, reference: Any | None, folder: Path | None) -> None:

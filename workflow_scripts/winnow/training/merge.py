@@ -9,8 +9,9 @@ from peft import PeftModel
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.locks import held
+from winnow.models.weights import load_model
 from winnow.training.finished import finished_folder, save_finished
-from winnow.training.loading import load_model, weight_hashes, weights_of
+from winnow.training.loading import weight_hashes, weights_of
 
 TOLERANCE = 1e-4  # of the largest logit, in float32
 PROBE_TOKENS = 64
@@ -23,7 +24,7 @@ def _probe(vocabulary: int) -> torch.Tensor:
 
 @torch.no_grad()
 def _logits(model: Any) -> torch.Tensor:
-    return model(input_ids=_probe(model.config.vocab_size), use_cache=False).logits.float()
+    return model(input_ids=_probe(model.config.get_text_config().vocab_size), use_cache=False).logits.float()
 
 
 def merge_adapter(manifest: dict[str, Any], *, model: Path, parent: Path | None, checkpoints: Path) -> dict[str, Any]:
@@ -55,6 +56,6 @@ def merge_adapter(manifest: dict[str, Any], *, model: Path, parent: Path | None,
         dtype = str(manifest["settings"]["recipe"].get("dtype", "float32"))
         if dtype != "auto":
             merged = merged.to(getattr(torch, dtype))
-        weights = save_finished(merged, model, finished_folder(checkpoints, adapter=False))
+        weights = save_finished(merged, model, finished_folder(checkpoints, adapter=False), manifest["run"]["pixels"])
     layers = sorted(read_json(adapter / "adapter_config.json")["target_modules"])
     return {"weights": weights, "adapter": manifest["weights"], "layers": layers, "dtype": dtype}

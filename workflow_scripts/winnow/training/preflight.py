@@ -12,6 +12,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.manifest import installed
 from winnow.core.tables import count_rows, read_rows
+from winnow.models.processors import IMAGE_SETTINGS, SETTINGS_FILES
 from winnow.training.incompatibilities import incompatible
 from winnow.training.recipes import config_class, read_recipe, recipe_problems, run_schedule, trainer_config
 
@@ -30,7 +31,7 @@ def _defaults(stage: str) -> dict[str, Any]:
     return found
 
 
-def _model_problems(model: Path) -> list[str]:
+def _model_problems(model: Path, run: ResolvedRun) -> list[str]:
     """Return what is missing of the base model."""
     try:
         base: BaseModel = read_base_model(model)
@@ -43,7 +44,19 @@ def _model_problems(model: Path) -> list[str]:
     ]
     if base.revision is None and not any(Path(base.source).glob("*.safetensors")):
         problems.append(f"{base.source}: holds no *.safetensors")
+    if run.pixels:
+        problems += _vision_problems(model)
     return problems
+
+
+def _vision_problems(model: Path) -> list[str]:
+    """Return why a model cannot be shown images."""
+    config = read_json(model / "config.json") if (model / "config.json").is_file() else {}
+    if "vision_config" not in config or config.get("model_type") != "qwen2_5_vl":
+        return [f"{model}: sees no images, and the run's modality shows some; use a Qwen2.5-VL"]
+    if not any((model / name).is_file() for name in SETTINGS_FILES):
+        return [f"{model}: holds no {IMAGE_SETTINGS}; prepare the model again"]
+    return []
 
 
 def _row_problems(stage: str, train: Path, val: Path, model: Path) -> list[str]:
@@ -54,7 +67,7 @@ def _row_problems(stage: str, train: Path, val: Path, model: Path) -> list[str]:
         if not count_rows(file)
     ]
     config = read_json(model / "config.json") if (model / "config.json").is_file() else {}
-    limit = float(config.get("max_position_embeddings") or "inf")
+    limit = float((config.get("text_config") or config).get("max_position_embeddings") or "inf")
     for file in (train, val):
         longest = 0
         for row in read_rows(file, ["prompt_tokens", *_TOKENS[stage]]):
@@ -85,7 +98,9 @@ def preflight(run: ResolvedRun, *, model: Path, train: Path, val: Path, validati
     problems = recipe_problems(run)
     if not problems:
         problems += incompatible(run, _defaults(run.stage))
-    problems += _model_problems(model) + _row_problems(run.stage, train, val, model) + _validation_problems(validation)
+    problems += (
+        _model_problems(model, run) + _row_problems(run.stage, train, val, model) + _validation_problems(validation)
+    )
     steps = None
     if not recipe_problems(run):
         recipe = read_recipe(run)

@@ -15,6 +15,7 @@ from winnow.core.errors import WinnowError
 from winnow.training.schedule import Schedule, schedule
 
 OURS = "effective_batch_size"
+FREEZE = "freeze_vision_tower"  # also ours: whether what sees images, projector included, stays as it is
 REQUIRED = (OURS, "per_device_train_batch_size", "num_train_epochs", "learning_rate", "eval_steps", "save_steps")
 
 _PLACE = "outputs have one place, see docs/output.md"
@@ -95,6 +96,7 @@ class Recipe:
     trainer: dict[str, Any]
     model: dict[str, Any]
     effective_batch_size: int
+    freeze_vision_tower: bool = True
 
     @property
     def dtype(self) -> str:
@@ -140,7 +142,7 @@ def _is_number(text: str) -> bool:
 def recipe_problems(run: ResolvedRun) -> list[str]:
     """Return every mistake in a run's recipe that can be seen without its data."""
     trainer, model = _types(run.stage)
-    known = {**model, **trainer, OURS: int}
+    known = {**model, **trainer, OURS: int, FREEZE: bool}
     problems = []
     for key, value in run.recipe.items():
         if key in MANAGED and key in known:
@@ -169,6 +171,7 @@ def read_recipe(run: ResolvedRun) -> Recipe:
         trainer={key: value for key, value in run.recipe.items() if key in trainer},
         model={key: value for key, value in run.recipe.items() if key in model and key not in trainer},
         effective_batch_size=run.recipe[OURS],
+        freeze_vision_tower=run.recipe.get(FREEZE, True),
     )
 
 

@@ -7,11 +7,21 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from winnow.core.base_model import BaseModel
+from winnow.core.errors import WinnowError
+from winnow.models.processors import load_processor
+from winnow.models.weights import is_vision, load_model
 from winnow.training.arguments import Request
-from winnow.training.data import RowLength, check_fits, check_nothing_lost, load_rows, row_lengths
-from winnow.training.loading import load_model
-from winnow.training.recipes import Recipe, run_schedule, trainer_config
+from winnow.training.data import (
+    RowLength,
+    check_fits,
+    check_images_kept,
+    check_nothing_lost,
+    load_rows,
+    row_lengths,
+)
+from winnow.training.recipes import Recipe, adapter_config, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
+from winnow.training.vision import check_tower, freeze_tower, language_only
 
 
 @dataclass(frozen=True)
@@ -21,9 +31,11 @@ class Setting:
     Attributes:
         source: where the weights come from.
         weights: the local folder of the weights, None for a model of the hub.
+        tokenizer: of the base model.
+        processor: of the base model, None where rows show no images.
         policy: the model to train.
         config: TRL's settings.
-        train: rows as a dataset, with `val` likewise.
+        train: rows as a dataset, images as paths, with `val` likewise.
         lengths: of the rows of both, counted apart from TRL.
     """
 
@@ -33,6 +45,7 @@ class Setting:
     source: BaseModel
     weights: Path | None
     tokenizer: Any
+    processor: Any | None
     policy: Any
     config: Any
     train: Any
@@ -44,11 +57,27 @@ class Setting:
         attention = self.recipe.model.get("attn_implementation")
         return load_model(self.source, dtype=self.recipe.dtype, attention=attention)
 
-    def check_rows(self, trainer: Any) -> None:
-        """Check that the trainer's rows are those of the tables, all and whole."""
+    def adapter(self) -> Any:
+        """Return PEFT's settings of the adapter, for language layers only; None for full fine-tuning."""
+        return language_only(adapter_config(self.recipe), self.policy)
+
+    def check(self, trainer: Any) -> None:
+        """Check that the trainer's rows are those of the tables, all and whole, and its adapter where it may be."""
         stage, request = self.request.run.stage, self.request
-        check_nothing_lost(trainer.train_dataset, self.lengths[0], self.config, stage, request.train)
-        check_nothing_lost(trainer.eval_dataset, self.lengths[1], self.config, stage, request.val)
+        check_tower(trainer.model)
+        tables = ((trainer.train_dataset, request.train), (trainer.eval_dataset, request.val))
+        for (rows, file), lengths in zip(tables, self.lengths, strict=True):
+            if self.processor is None:
+                check_nothing_lost(rows, lengths, self.config, stage, file)
+            else:
+                check_images_kept(
+                    rows,
+                    lengths,
+                    file,
+                    max_length=self.config.max_length,
+                    collate=trainer.data_collator,
+                    image_token=self.processor.image_token_id,
+                )
 
 
 def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, processes: int) -> Setting:
@@ -63,11 +92,17 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
     """
     run = request.run
     tokenizer = AutoTokenizer.from_pretrained(request.model, local_files_only=True, trust_remote_code=False)
-    tables = [load_rows(file, run.stage, folder / "datasets") for file in (request.train, request.val)]
-    lengths = [row_lengths(rows, tokenizer, run.stage) for rows in tables]
+    processor = load_processor(request.model, **run.pixels) if run.pixels else None
+    files = (request.train, request.val)
+    tables = [load_rows(file, run.stage, folder / "datasets", images=bool(run.pixels)) for file in files]
+    lengths = [row_lengths(rows, tokenizer, run.stage, processor) for rows in tables]
     policy = load_model(source, dtype=recipe.dtype, attention=recipe.model.get("attn_implementation"))
-    for counted, file in zip(lengths, (request.train, request.val), strict=True):
-        check_fits(counted, getattr(policy.config, "max_position_embeddings", None), file)
+    if run.pixels and not is_vision(policy.config):
+        raise WinnowError(f"run {run.name}", "shows images to a model that sees none", "use a Qwen2.5-VL")
+    if recipe.freeze_vision_tower:
+        freeze_tower(policy)
+    for counted, file in zip(lengths, files, strict=True):
+        check_fits(counted, getattr(policy.config.get_text_config(), "max_position_embeddings", None), file)
     steps = run_schedule(recipe, len(tables[0]), processes)
     return Setting(
         request=request,
@@ -76,6 +111,7 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
         source=source,
         weights=Path(source.source) if source.revision is None else None,
         tokenizer=tokenizer,
+        processor=processor,
         policy=policy,
         config=trainer_config(run, recipe, steps, folder, request.trackers, cpu=not run.gpu),
         train=tables[0],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from winnow.training.recipes import adapter_config
+from winnow.training.data import with_images
 from winnow.training.setting import Setting
 from winnow.training.trainers import WatchedSFTTrainer
 from winnow.training.watch import Watch
@@ -17,13 +17,16 @@ def sft_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
     trainer = WatchedSFTTrainer(
         model=setting.policy,
         args=setting.config,
-        train_dataset=setting.train,
-        eval_dataset=setting.val,
-        processing_class=setting.tokenizer,
-        peft_config=adapter_config(setting.recipe),
+        train_dataset=with_images(setting.train),
+        eval_dataset=with_images(setting.val),
+        processing_class=setting.processor or setting.tokenizer,
+        peft_config=setting.adapter(),
         callbacks=callbacks,
     )
-    setting.check_rows(trainer)
+    # TRL divides by the tokens of the whole step, if Trainer counts them, which it asks the model about. Qwen2.5-VL's
+    # own loss cannot use the count, and the mean over a step would depend on how the step is divided into batches.
+    trainer.model_accepts_loss_kwargs = True
+    setting.check(trainer)
     watch.attach(trainer.model, None)
     trainer.watch = watch
     return trainer

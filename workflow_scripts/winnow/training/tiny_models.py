@@ -1,4 +1,4 @@
-"""Tiny models for a CPU: a random Qwen2 and a tokenizer trained on a study's own texts. Not for results."""
+"""Tiny models for a CPU: a random Qwen2 or Qwen2.5-VL, a tokenizer trained on a study's texts. Not for results."""
 
 import hashlib
 import heapq
@@ -10,12 +10,20 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
-from winnow.core.config.models import TinyModel
+from winnow.core.config.models import TinyModel, TinyVision
 from winnow.core.errors import WinnowError
+from winnow.core.files import write_json
 from winnow.core.log import log
 from winnow.core.tables import read_rows
+from winnow.models.processors import IMAGE_SETTINGS, MERGED, PATCH, image_settings
 
 TEXT_CHARACTERS = 20_000_000  # of all texts, drawn by hash; a small vocabulary learns nothing from more
 SPECIAL_TOKENS = [
@@ -74,7 +82,7 @@ def draw_texts(files: Sequence[Path], limit: int = TEXT_CHARACTERS) -> list[str]
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, words: Sequence[str] = ()) -> Any:
-    """Return a byte-level BPE tokenizer in the manner of Qwen2, with its chat template and special tokens.
+    """Return a byte-level BPE tokenizer in the manner of Qwen2, with its special tokens, without a chat template.
 
     Args:
         texts: what the merges are learned from, in a fixed order.
@@ -105,7 +113,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, words: Sequence[str] 
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_tokens([AddedToken(word, single_word=True, normalized=False) for word in words])
     # Special tokens come after the merges, as in Qwen, so that they cannot shift the ids of words.
-    wrapped = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",  # noqa: S106 - a token of text
         pad_token="<|endoftext|>",  # noqa: S106
@@ -113,20 +121,20 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, words: Sequence[str] 
         clean_up_tokenization_spaces=False,
         padding_side="right",
     )
-    wrapped.chat_template = _chat_template()
-    return wrapped
 
 
-def _chat_template() -> str:
-    """Return the chat template of Qwen2.5, of which TRL carries a copy. TRL itself is slow to import and is not."""
+def _chat_template(name: str) -> str:
+    """Return a chat template of which TRL carries a copy. TRL itself is slow to import and is not."""
     package = importlib.util.find_spec("trl")
     assert package is not None
     assert package.origin is not None
-    return (Path(package.origin).parent / "chat_templates" / "qwen2_5.jinja").read_text(encoding="utf-8")
+    return (Path(package.origin).parent / "chat_templates" / f"{name}.jinja").read_text(encoding="utf-8")
 
 
 def build_tiny(settings: TinyModel, texts: Sequence[Path], folder: Path) -> None:
-    """Write a tiny model into `folder`: tokenizer, configuration, safetensors. Equal texts and seed give equal bytes.
+    """Write a tiny model into `folder`: tokenizer, configuration, safetensors, processor of images.
+
+    Equal texts and seed give equal bytes.
 
     Raises:
         WinnowError: if there is no text to learn a tokenizer from.
@@ -136,22 +144,64 @@ def build_tiny(settings: TinyModel, texts: Sequence[Path], folder: Path) -> None
         raise WinnowError("--texts", "hold no text, and a tiny model needs some", "give prompts and responses")
     log(f"training a tokenizer on {len(drawn):,} texts, {sum(map(len, drawn)):,} characters")
     tokenizer = train_tokenizer(drawn, settings.vocab_size, settings.words)
-    config = Qwen2Config(
-        vocab_size=-(-len(tokenizer) // 64) * 64,
-        hidden_size=settings.hidden_size,
-        intermediate_size=settings.intermediate_size,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        num_key_value_heads=settings.kv_heads,
-        max_position_embeddings=settings.max_position_embeddings,
-        initializer_range=settings.initializer_range,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    tokenizer.chat_template = _chat_template("qwen2_5_vl" if settings.vision else "qwen2_5")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = Qwen2ForCausalLM(config)
+        if settings.vision is None:
+            model = Qwen2ForCausalLM(Qwen2Config(tie_word_embeddings=True, **_text_config(settings, tokenizer)))
+        else:
+            config = _vision_config(settings, settings.vision, tokenizer)
+            model = Qwen2_5_VLForConditionalGeneration(config)
+            write_json(folder / IMAGE_SETTINGS, image_settings())
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _text_config(settings: TinyModel, tokenizer: Any) -> dict[str, Any]:
+    """Return the settings of the language model."""
+    return {
+        "vocab_size": -(-len(tokenizer) // 64) * 64,
+        "hidden_size": settings.hidden_size,
+        "intermediate_size": settings.intermediate_size,
+        "num_hidden_layers": settings.layers,
+        "num_attention_heads": settings.heads,
+        "num_key_value_heads": settings.kv_heads,
+        "max_position_embeddings": settings.max_position_embeddings,
+        "initializer_range": settings.initializer_range,
+        "bos_token_id": tokenizer.convert_tokens_to_ids("<|endoftext|>"),
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _vision_config(settings: TinyModel, vision: TinyVision, tokenizer: Any) -> Qwen2_5_VLConfig:
+    """Return the settings of a Qwen2.5-VL. Time, row and column of a position share the rotations as there, 2:3:3."""
+    half = settings.hidden_size // settings.heads // 2
+    time, row = half // 4, (half - half // 4) // 2
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [time, row, half - time - row]}
+    tokens = {
+        f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>")
+        for name, token in {
+            "image_token": "image_pad",
+            "video_token": "video_pad",
+            "vision_start_token": "vision_start",
+            "vision_end_token": "vision_end",
+        }.items()
+    }
+    return Qwen2_5_VLConfig(
+        text_config=_text_config(settings, tokenizer) | {"rope_parameters": rope},
+        vision_config={
+            "depth": vision.layers,
+            "hidden_size": vision.hidden_size,
+            "intermediate_size": vision.intermediate_size,
+            "num_heads": vision.heads,
+            "out_hidden_size": settings.hidden_size,
+            "fullatt_block_indexes": [vision.layers - 1],
+            "window_size": 4 * PATCH * MERGED,
+            "patch_size": PATCH,
+            "spatial_merge_size": MERGED,
+            "initializer_range": settings.initializer_range,
+        },
+        tie_word_embeddings=True,
+        **tokens,
+    )

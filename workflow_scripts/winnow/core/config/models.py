@@ -7,6 +7,15 @@ from pydantic import Field, model_validator
 from winnow.core.config.base import Positive, Settings
 
 
+class TinyVision(Settings):
+    """The part of a tiny model that sees images. Its patches are those of Qwen2.5-VL: 28 x 28 pixels to a token."""
+
+    layers: Positive = 2
+    hidden_size: Positive = 32
+    heads: Positive = 2
+    intermediate_size: Positive = 64
+
+
 class TinyModel(Settings):
     """A random Qwen2 with a tokenizer trained on the corpora: for a CPU, not for results."""
 
@@ -21,6 +30,7 @@ class TinyModel(Settings):
     initializer_range: Annotated[float, Field(gt=0)] = Field(
         0.02, description="standard deviation of the weights; a tiny judge needs 0.3, or all it reads is alike to it"
     )
+    vision: TinyVision | None = Field(None, description="with it the model is a Qwen2.5-VL; {} gives its defaults")
     seed: int = 0
 
 

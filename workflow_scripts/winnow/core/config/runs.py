@@ -37,10 +37,19 @@ class ResolvedRun(Settings):
     parent: str | None
     seed: int
     recipe: dict[str, Any]
+    max_pixels: Positive | None = None  # of the modality, null where it shows no images
+    min_pixels: Positive | None = None
     gpu: int
     threads: Positive = 8  # these three are for the scheduler; trainers are not told, so a change retrains nothing
     mem_mb: Positive = 16_000
     runtime: Positive = 240
+
+    @property
+    def pixels(self) -> dict[str, int]:
+        """The area of images, {max_pixels, min_pixels}; empty where the model is shown none."""
+        if self.max_pixels is None or self.min_pixels is None:
+            return {}
+        return {"max_pixels": self.max_pixels, "min_pixels": self.min_pixels}
 
     @property
     def is_adapter(self) -> bool:

@@ -1,0 +1,43 @@
+"""The images that a model is shown: files of the image cache, named by what they hold, and nothing else."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from PIL import Image
+
+from winnow.core.errors import WinnowError
+from winnow.core.ids import sha256_file
+from winnow.core.images import REMEDY, image_file
+
+
+def check_images(paths: Iterable[str]) -> None:
+    """Check that images lie in the image cache below the working directory and are what their names say.
+
+    The cache is no output of a rule, so whoever reads it looks for itself. Each file is read once.
+
+    Args:
+        paths: relative to the working directory, as in the column `images`.
+
+    Raises:
+        WinnowError: naming the first path that leads elsewhere, is missing or holds something else.
+    """
+    for path in sorted(set(paths)):
+        file = image_file(path)
+        if sha256_file(file) != file.stem:
+            raise WinnowError(path, "does not hold what its name says", f"delete it, and {REMEDY}")
+
+
+def image_size(path: str) -> tuple[int, int]:
+    """Return an image's height and width in pixels, from its first bytes."""
+    with Image.open(path) as image:
+        return image.height, image.width
+
+
+def open_images(paths: Sequence[str]) -> list[Any]:
+    """Return images, decoded."""
+    opened = []
+    for path in paths:
+        with Image.open(path) as image:
+            image.load()
+            opened.append(image)
+    return opened
