@@ -52,7 +52,8 @@ STUDY = {
         "vision": IMAGES | {"context": 1024},
     },
 }
-RUNS = {"sft_clean", "sft_clean_images", "sft_vision", "dpo_clean", "dpo_clean_images", "dpo_vision"}
+MODALITIES = ("clean", "clean_images", "vision")
+RUNS = {f"sft_{modality}" for modality in MODALITIES} | {f"dpo_{modality}-beta0.1" for modality in MODALITIES}
 
 
 def write_corpus(folder):
@@ -113,10 +114,7 @@ def test_six_runs_begin_where_they_must(study):
 def test_every_modality_has_the_same_rows(study, dataset, key):
     results, _, _ = study
     for split in ("train", "val"):
-        ids = [
-            [row[key] for row in rows_of(results, dataset, modality, split)]
-            for modality in ("clean", "clean_images", "vision")
-        ]
+        ids = [[row[key] for row in rows_of(results, dataset, modality, split)] for modality in MODALITIES]
         assert ids[0] == ids[1] == ids[2]
         assert ids[0]
 
@@ -155,7 +153,7 @@ def test_images_take_part_in_what_is_learned(study):
     """Three modalities that were the same text would end in the same losses."""
     results, _, _ = study
     losses = set()
-    for name in ("sft_clean", "sft_clean_images", "sft_vision"):
-        lines = (results / "runs" / name / "metrics.jsonl").read_text().splitlines()
+    for modality in MODALITIES:
+        lines = (results / f"runs/sft_{modality}/metrics.jsonl").read_text().splitlines()
         losses.add(round([row["loss"] for row in map(json.loads, lines) if row["kind"] == "train"][-1], 6))
     assert len(losses) == 3
