@@ -94,7 +94,7 @@ def shown_pixels(wildcards):
     """Return the area at which a run's modality shows images, nothing where it shows none."""
     modality = evaluated_modality(wildcards)
     settings = study_of(wildcards).modalities[modality]
-    return {} if modality == "clean" else pick(settings, "max_pixels", "min_pixels")
+    return pick(settings, "max_pixels", "min_pixels") if shows_images(modality) else {}
 
 
 # Of the evaluation's settings, those that change a number; the rest says where and how fast it runs.

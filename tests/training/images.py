@@ -6,16 +6,17 @@ import random
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from PIL import Image, ImageDraw
 
 from training import fixtures
 from winnow.core.config.models import Model, TinyModel, TinyVision
 from winnow.core.config.runs import ResolvedRun
-from winnow.core.tables import RENDERED_DPO, RENDERED_SFT, Row, write_table
+from winnow.core.images import image_path
+from winnow.core.tables import RENDERED_DPO_IMAGES, RENDERED_SFT_IMAGES, Row, write_table
 
 PIXELS = {"max_pixels": 3136, "min_pixels": 196}  # 56 x 56: at most 4 tokens to an image
 COLOURS = {"clear": "white", "weak": "black", "novel": "red", "unclear": "blue"}
+SCHEMAS = {"sft": RENDERED_SFT_IMAGES, "dpo": RENDERED_DPO_IMAGES}
 SIZES = ((56, 56), (84, 40), (30, 100), (28, 28))  # width and height; the second and third are scaled
 
 
@@ -25,21 +26,10 @@ def draw(root: Path, colour: str, size: tuple[int, int], mark: int) -> str:
     ImageDraw.Draw(image).line((0, 0, mark % size[0], size[1]), fill="grey")
     content = io.BytesIO()
     image.save(content, "PNG")
-    sha256 = hashlib.sha256(content.getvalue()).hexdigest()
-    path = Path("cache/images") / sha256[:2] / f"{sha256}.png"
+    path = image_path(hashlib.sha256(content.getvalue()).hexdigest())
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     (root / path).write_bytes(content.getvalue())
-    return str(path)
-
-
-def schema_of(stage: str) -> pa.Schema:
-    """Return the columns of rendered rows with images."""
-    part = pa.struct([("type", pa.string()), ("text", pa.string())])
-    messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(part))]))
-    plain = RENDERED_SFT if stage == "sft" else RENDERED_DPO
-    sides = ("prompt", "completion", "chosen", "rejected")
-    columns = [(field.name, messages if field.name in sides else field.type) for field in plain]
-    return pa.schema([*columns, ("images", pa.list_(pa.string()))])
+    return path
 
 
 def said(text: str) -> list[dict[str, Any]]:
@@ -49,7 +39,7 @@ def said(text: str) -> list[dict[str, Any]]:
 
 def write_rows(root: Path, stage: str, train: int = 14, val: int = 5) -> tuple[Path, Path]:
     """Write rendered rows of a stage with one or two images each; the first image decides the answer's first word."""
-    folder, schema = root / "vision" / stage, schema_of(stage)
+    folder, schema = root / "vision" / stage, SCHEMAS[stage]
     for name, count in (("train", train), ("val", val)):
         rng = random.Random(f"{name} images")
         rows = []

@@ -51,7 +51,7 @@ def changed_rows(vision: Study, folder: Path, change: Callable[[dict[str, Any]],
     """Return the study with other SFT rows."""
     for file in vision.rows["sft"]:
         rows = map(change, read_rows(file))
-        write_table(folder / file.name, rows, images.schema_of("sft"), ["response_id"])
+        write_table(folder / file.name, rows, images.SCHEMAS["sft"], ["response_id"])
     return replace(vision, rows=vision.rows | {"sft": (folder / "train.parquet", folder / "val.parquet")})
 
 
@@ -217,9 +217,9 @@ def test_images_that_are_not_what_was_rendered_are_refused(vision: Study, tmp_pa
     (tmp_path / "secret.png").write_bytes(b"elsewhere")
     path = pq.read_table(vision.rows["sft"][0], columns=["images"])["images"][0][0].as_py()
     named, message = {
-        "missing": (path, r"is named in a table and is gone\n.*--forcerun draw_images"),
+        "missing": (path, r"is gone\n.*--forcerun draw_images"),
         "other content": (path, r"does not hold what its name says\n.*--forcerun draw_images"),
-        "outside": ("cache/images/../../secret.png", r"is no image of cache/images"),
+        "outside": ("cache/images/../../secret.png", r"secret\.png: is no image of cache/images"),
         "link": (path, r"is a link to a file outside cache/images"),
         "other name": (path.replace("cache/", "./cache/"), r"is no image of cache/images"),
         "none": (None, r"train\.parquet, row 0: shows no image"),

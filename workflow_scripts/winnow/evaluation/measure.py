@@ -32,7 +32,7 @@ def check_table(loaded: LoadedModel, table: Path) -> None:
         rows = [row["images"] for row in read_rows(table, ["images"])]
         if not all(rows):
             raise WinnowError(table, "has a row that shows no image", "render the rows again, which leaves it out")
-        check_images((path for paths in rows for path in paths))
+        check_images(path for paths in rows for path in paths)
 
 
 def _encoded(loaded: LoadedModel, row: Row, side: str, place: str) -> Encoded:

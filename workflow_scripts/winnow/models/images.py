@@ -13,7 +13,7 @@ from winnow.core.images import REMEDY, image_file
 def check_images(paths: Iterable[str]) -> None:
     """Check that images lie in the image cache below the working directory and are what their names say.
 
-    The cache is no output of a rule, so whoever reads it looks for itself. Each file is read once.
+    Each file is read once, however often it is named.
 
     Args:
         paths: relative to the working directory, as in the column `images`.
@@ -24,7 +24,7 @@ def check_images(paths: Iterable[str]) -> None:
     for path in sorted(set(paths)):
         file = image_file(path)
         if sha256_file(file) != file.stem:
-            raise WinnowError(path, "does not hold what its name says", f"delete it, and {REMEDY}")
+            raise WinnowError(path, "does not hold what its name says", f"delete it and {REMEDY}")
 
 
 def image_size(path: str) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def load_rows(file: Path, stage: str, cache: Path, *, images: bool) -> Any:
     if images:
         if empty := [index for index, paths in enumerate(rows[IMAGES]) if not paths]:
             raise WinnowError(f"{file}, row {empty[0]}", "shows no image", "render the rows again, which leaves it out")
-        check_images((path for paths in rows[IMAGES] for path in paths))
+        check_images(path for paths in rows[IMAGES] for path in paths)
     return rows
 
 
