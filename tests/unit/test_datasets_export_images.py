@@ -12,8 +12,8 @@ from winnow.core.errors import WinnowError
 from winnow.core.tables import read_rows, write_table
 from winnow.datasets import export_verl, llama_factory_loader
 from winnow.datasets.export_tables import Pixels, RenderedTable
-from winnow.datasets.llama_factory_images import image_tokens, png_size
-from winnow.models import processors
+from winnow.datasets.llama_factory_images import image_tokens
+from winnow.models import images, processors
 
 ROOT = Path(__file__).parents[2]
 MODALITIES = {"clean": None, "clean_images": "figure", "vision": "page"}
@@ -267,7 +267,7 @@ def test_a_row_that_is_longer_there_raises_the_cutoff(here, monkeypatch):
     rows = list(read_rows(table("sft", "vision").path))
     lengths = []
     for row in rows:
-        sizes = [png_size(path) for path in row["images"]]
+        sizes = [images.image_size(path)[::-1] for path in row["images"]]
         theirs = sum(image_tokens(*size, PIXELS) for size in sizes)
         ours = sum(processors.image_tokens(h, w, **PIXELS.model_dump()) for w, h in sizes)
         lengths.append(row["prompt_tokens"] + row["completion_tokens"] - ours + theirs)

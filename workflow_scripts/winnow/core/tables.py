@@ -99,15 +99,6 @@ CHOSEN_PAIRS = _schema(
 LEDGER_RESPONSES = _schema(response_id=_TEXT, prompt_id=_TEXT, split=_TEXT, reason=_TEXT)
 LEDGER_PAIRS = _schema(chosen_id=_TEXT, rejected_id=_TEXT, prompt_id=_TEXT, split=_TEXT, reason=_TEXT)
 
-IMAGES = _schema(
-    prompt_id=_TEXT,
-    number=pa.int32(),  # place within the prompt, from 0
-    kind=_TEXT,  # figure or page
-    path=_TEXT,  # cache/images/<xx>/<sha256>.png, relative to the checkout
-    sha256=_TEXT,  # of the file's bytes
-    width=pa.int32(),  # pixels
-    height=pa.int32(),
-)
 LEFT_OUT = _schema(id=_TEXT, split=_TEXT, reason=_TEXT)  # chosen rows that one modality cannot show
 
 MESSAGES = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))

@@ -7,33 +7,22 @@ which rounds each side to the nearest 28. Winnow and TRL give the processor the 
 """
 
 import math
-import struct
 from collections.abc import Iterable
 from functools import cache
 
-from winnow.core.errors import WinnowError
 from winnow.core.images import image_file
 from winnow.core.tables import Row
 from winnow.datasets.export_tables import Pixels, RenderedTable
+from winnow.models.images import image_size
 
 FACTOR = 28
 PROCESSOR_LIMITS = Pixels(max_pixels=12_845_056, min_pixels=3_136)
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-
 
 @cache
-def png_size(path: str) -> tuple[int, int]:
-    """Return width and height of an image, in pixels, from its first bytes.
-
-    Raises:
-        WinnowError: if it is not there, or no PNG.
-    """
-    with image_file(path).open("rb") as file:
-        head = file.read(24)
-    if head[:8] != _PNG or len(head) < 24:
-        raise WinnowError(path, "is not a PNG image", "draw the images again: snakemake --forcerun draw_images")
-    width, height = struct.unpack(">II", head[16:24])
+def _size(path: str) -> tuple[int, int]:
+    """Return width and height of an image of the cache, in pixels."""
+    height, width = image_size(str(image_file(path)))
     return width, height
 
 
@@ -70,7 +59,7 @@ def _rendered_tokens(width: int, height: int, pixels: Pixels) -> int:
 
 
 def _tokens(row: Row, table: RenderedTable, pixels: Pixels) -> int:
-    sizes = [png_size(path) for path in row["images"]]
+    sizes = [_size(path) for path in row["images"]]
     other = (image_tokens(*size, pixels) - _rendered_tokens(*size, pixels) for size in sizes)
     return table.tokens(row) + sum(other)
 
