@@ -50,6 +50,13 @@ rule validation:
     localrule: True
 
 
+# What every training will take, before any is queued.
+rule estimates:
+    input:
+        targets(lambda study: [f"results/{study}/runs/estimates.md"]),
+    localrule: True
+
+
 rule sft:
     input:
         complete_runs("sft"),

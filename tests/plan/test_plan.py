@@ -55,6 +55,11 @@ TARGETS = {
     "scores": SCORES,
     "datasets": DATASETS,
     "validation": VALIDATION,
+    "estimates": {
+        *VALIDATION,
+        *(f"Checking the settings of {run} of demo" for run in RUNS),
+        "Writing down what the runs of demo will take",
+    },
     "sft": {*VALIDATION, *SFT},
     "dpo": {*VALIDATION, *DPO},
     "dpo_clean-beta0.1": {*VALIDATION, *ONE_DPO},

@@ -74,6 +74,11 @@ def test_what_changes_no_result_retrains_nothing(demo, name, old, new):
     assert set(plan(demo)) <= {SAVED, "Writing the report of demo"}
 
 
+def test_other_gpus_are_estimated_anew_and_retrain_nothing(demo):
+    edit(demo / "config.yaml", "memory_gb: null", "memory_gb: 80")
+    assert plan(demo) == sorted(checked(*RUNS))
+
+
 def test_a_new_beta_trains_one_run(demo):
     edit(demo / "studies/demo.yaml", "beta: [0.05, 0.1]", "beta: [0.05, 0.1, 0.5]")
     run = "dpo_clean-beta0.5"
