@@ -18,6 +18,10 @@ class Study(Settings):
 
     study: Name
     description: str = Field("", description="one sentence for the head of the report")
+    license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] = Field(
+        "unknown",
+        description="for the cards: the hub's name of the licence under which data and models may be passed on",
+    )
     corpora: dict[Name, Corpus]
     signal: ChecklistSignal
     datasets: dict[Name, Dataset]
@@ -69,6 +73,7 @@ class ResolvedStudy(Settings):
 
     study: Name
     description: str
+    license: str
     corpora: dict[Name, Corpus]
     signal: ChecklistSignal
     datasets: dict[Name, Dataset]

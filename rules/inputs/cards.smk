@@ -1,0 +1,59 @@
+"""From wildcards to files: what the cards of models and datasets are written from."""
+
+
+def ancestors(study, run):
+    """Return a run and those that it descends from, as they are resolved."""
+    found = [study.runs[run]]
+    while found[-1].parent:
+        found.append(study.runs[found[-1].parent])
+    return found
+
+
+def ancestry(wildcards):
+    """Return the manifests that a run's card follows back: its own and its ancestors', those of data and models."""
+    study, folder = study_of(wildcards), f"results/{wildcards.study}"
+    corpora = [
+        f"{folder}/corpus/{corpus}/{step}.manifest.json" for corpus in study.corpora for step in ("ingest", "splits")
+    ]
+    chosen = [f"{folder}/datasets/{dataset}/choose.manifest.json" for dataset in study.datasets]
+    checklist = [f"{folder}/checklist/manifest.json"] if study.signal.optimize is not None else []
+    own = {
+        file
+        for run in ancestors(study, wildcards.run)
+        for file in (
+            f"{folder}/runs/{run.name}/manifest.json",
+            model_ready(wildcards.study, run.name),
+            f"{folder}/models/{run.model}/manifest.json",
+            f"{folder}/datasets/{run.dataset}/{run.modality}/render.manifest.json",
+        )
+    }
+    return sorted({*own, *corpora, *chosen, *checklist, f"{folder}/scores/scores.manifest.json"})
+
+
+def card_metrics(wildcards):
+    """Return the measurements of a run and of the untrained model."""
+    folder = f"results/{wildcards.study}/evaluation/heldout"
+    names = (wildcards.run, f"base_{run_of(wildcards).modality}")
+    return [f"{folder}/{name}/metrics.json" for name in names]
+
+
+def card_spec(wildcards):
+    """Return what cards need to know of a study: all but where and how long its jobs may run."""
+    study = study_of(wildcards)
+    settings = study.model_dump(mode="json")
+    settings["signal"] = scoring_settings(study.signal)
+    settings["runs"] = {name: training_settings(run) for name, run in study.runs.items()}
+    return spec(settings)
+
+
+def cards(study):
+    """Return the cards of every dataset and every run of a study."""
+    folder, settings = f"results/{study}", STUDIES[study]
+    return [
+        *(
+            f"{folder}/datasets/{dataset}/{modality}/dataset_card.md"
+            for dataset in settings.datasets
+            for modality in settings.modalities
+        ),
+        *(f"{folder}/runs/{run}/model_card.md" for run in settings.runs),
+    ]
