@@ -7,6 +7,8 @@ rule write_dataset_card:
         scores="results/{study}/scores/scores.manifest.json",
         chosen="results/{study}/datasets/{dataset}/choose.manifest.json",
         rendered="results/{study}/datasets/{dataset}/{modality}/render.manifest.json",
+        aligned="results/{study}/datasets/{dataset}/{modality}/align.manifest.json",
+        images=lambda wildcards: images_manifests(wildcards.study, wildcards.dataset, wildcards.modality),
         validation="results/{study}/datasets/{dataset}/{modality}/validation.json",
     output:
         card="results/{study}/datasets/{dataset}/{modality}/dataset_card.md",

@@ -211,9 +211,10 @@ def _datasets(root: Path, draw: random.Random) -> None:
     for dataset in ("sft", "dpo"):
         folder = root / "datasets" / dataset / "clean"
         counts = {"train": _tally(35, DROPPED["render"]), "val": _tally(4, {})}
-        _manifest(
-            folder / "render.manifest.json", "render_dataset", counts, outputs=dict.fromkeys(("train", "val"), "b" * 64)
-        )
+        _manifest(folder / "render.manifest.json", "render_dataset", counts)
+        counts = {"train": _tally(35, {}), "val": _tally(4, {})}
+        files = dict.fromkeys(("train", "val"), "b" * 64)
+        _manifest(folder / "align.manifest.json", "align_modalities", counts, outputs=files)
         (folder / "dataset_card.md").write_text("a card")
         rules = [
             {"id": "C1", "name": "chosen differs", "status": "pass", "checked": 40, "failures": 0, "examples": []},
@@ -316,7 +317,9 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
         }
         _json(folder / "metrics.json", metrics[run])
         measured[run] = read_measured(folder / "rows.jsonl")
-    _manifest(root / "evaluation/heldout/clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
+    heldout = root / "evaluation" / "heldout"
+    _manifest(heldout / "clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
+    _manifest(heldout / "clean.align.manifest.json", "align_modalities", {"heldout": _tally(30, {})})
     training = {name: last_logged(root / "runs" / name / "metrics.jsonl") for name in study.runs}
     runs = list(study.runs.values())
     comparison = compare(

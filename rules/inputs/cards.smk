@@ -9,6 +9,26 @@ def ancestors(study, run):
     return found
 
 
+def images_manifests(study, dataset, modality):
+    """Return the manifest of the images that a modality shows of a dataset's corpus, if it shows any."""
+    corpus = STUDIES[study].datasets[dataset].corpus
+    return [f"results/{study}/corpus/{corpus}/images/{modality}.manifest.json"] if shows_images(modality) else []
+
+
+def dataset_manifests(study, dataset):
+    """Return what says how a dataset was rendered: in every modality, since each may have the others' rows."""
+    folder = f"results/{study}/datasets/{dataset}"
+    return [
+        file
+        for modality in STUDIES[study].modalities
+        for file in (
+            *(f"{folder}/{modality}/{step}.manifest.json" for step in ("render", "align")),
+            f"results/{study}/models/{STUDIES[study].modalities[modality].model}/manifest.json",
+            *images_manifests(study, dataset, modality),
+        )
+    ]
+
+
 def ancestry(wildcards):
     """Return the manifests that a run's card follows back: its own and its ancestors', those of data and models."""
     study, folder = study_of(wildcards), f"results/{wildcards.study}"
@@ -24,7 +44,7 @@ def ancestry(wildcards):
             f"{folder}/runs/{run.name}/manifest.json",
             model_ready(wildcards.study, run.name),
             f"{folder}/models/{run.model}/manifest.json",
-            f"{folder}/datasets/{run.dataset}/{run.modality}/render.manifest.json",
+            *dataset_manifests(wildcards.study, run.dataset),
         )
     }
     return sorted({*own, *corpora, *chosen, *checklist, f"{folder}/scores/scores.manifest.json"})

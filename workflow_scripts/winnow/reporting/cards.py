@@ -140,10 +140,11 @@ def model_card(results: Results, study: ResolvedStudy, name: str) -> str:
 
 def _of_dataset(name: str, corpus: str, modality: str, step: Step) -> bool:
     """Say whether a step's counts belong to a dataset as one modality shows it."""
-    return step.source.startswith(f"corpus/{corpus}/") or step.source in {
+    return step.source in {
+        *(f"corpus/{corpus}/{made}.manifest.json" for made in ("ingest", "splits", f"images/{modality}")),
         "scores/scores.manifest.json",
         f"datasets/{name}/choose.manifest.json",
-        f"datasets/{name}/{modality}/render.manifest.json",
+        *(f"datasets/{name}/{modality}/{made}.manifest.json" for made in ("render", "align")),
     }
 
 
@@ -154,7 +155,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         WinnowError: if a step that made it has no manifest.
     """
     dataset = study.datasets[name]
-    made = _needed(results, f"datasets/{name}/{modality}/render.manifest.json")
+    made = _needed(results, f"datasets/{name}/{modality}/align.manifest.json")
     ingested = _needed(results, f"corpus/{dataset.corpus}/ingest.manifest.json")
     scored = _needed(results, "scores/scores.manifest.json")
     rows = {split: made["counts"][split]["kept"] for split in ("train", "val")}

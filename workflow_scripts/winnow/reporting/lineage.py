@@ -17,6 +17,7 @@ from winnow.reporting.sources import Results
 # Step → which of its inputs may come from outside; "" at the end stands for every name that begins so.
 _OUTSIDE: dict[str, tuple[str, ...]] = {
     "ingest": ("",),
+    "draw_images": ("sources",),
     "optimize_checklist": ("checklist", "labels", "judged/"),
     "gather_scores": ("checklist", "annotations", "sheet", "judged/", "compared/"),
     "render_dataset": ("template",),
@@ -61,6 +62,8 @@ def _named(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for kind in ("judged", "compared"):  # verdicts of a judge, all rows together: shards have no manifest
         for name, sha256 in (manifest.get(kind) or {}).items():
             yield f"{kind}/{name}", sha256
+    if manifest.get("sources_sha256"):  # of images: names and hashes of all files together
+        yield "sources", manifest["sources_sha256"]
     for name, sha256 in (manifest.get("adapter") or {}).items():
         yield f"adapter/{name}", sha256
     made_from = manifest.get("made_from") or {}
