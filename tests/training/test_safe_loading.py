@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_training_evaluation_and_rendering_refuse_it_too(study: Study, tmp_path:
         lambda: load_tokenizer(model),
         lambda: load_model(model, None, "cpu"),
         lambda: load_model(study.model, model, "cpu"),
-        lambda: Study(model, study.rows, study.texts).train(fixtures.make_run("sft"), tmp_path / "run"),
+        lambda: replace(study, model=model).train(fixtures.make_run("sft"), tmp_path / "run"),
     ):
         with pytest.raises(WinnowError, match=message):
             load()

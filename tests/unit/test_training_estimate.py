@@ -209,6 +209,27 @@ def test_dpo_takes_what_was_reckoned_by_hand(pairs: int, flops: float) -> None:
     assert cached["model"] / plain["model"] == pytest.approx(14 / 16)
 
 
+def test_images_cost_what_the_tower_costs() -> None:
+    """Frozen, as it is unless a recipe says otherwise, it reads each image once per sequence; trained, it costs thrice."""
+    sizes = read_architecture(vision_config(THREE, TOWER).to_dict())
+    assert sizes is not None
+    assert sizes.tower is not None
+    plain = subject("sft", 842, 15_200, 800, 3)
+    run = plain.run.model_copy(update={"modality": "vision", "max_pixels": 250_880})
+    rows = [RowTokens(15_200, (800,), images=24)] * 842
+    frozen = Subject(**{**vars(plain), "run": run, "sizes": sizes, "train": rows})
+    recipe = {**frozen.recipe, "freeze_vision_tower": False}
+    trained = Subject(**{**vars(frozen), "recipe": recipe})
+    images = 3 * 842 * 24 * tower_forward(sizes.tower, 1280)
+    assert work(frozen)["training"] - work(plain)["training"] == pytest.approx(images)
+    assert work(trained)["training"] - work(plain)["training"] == pytest.approx(3 * images)
+    assert work(trained)["training"] == pytest.approx(1.3e18, rel=0.05)
+    assert (frozen.trained, trained.trained) == (3_085_938_688, 3_754_622_976)
+    told = [estimate(one, Gpus())["memory_gb"] for one in (frozen, trained)]
+    assert told[1]["optimiser"] - told[0]["optimiser"] == pytest.approx(8 * 668_684_288 / 1e9, abs=0.01)
+    assert told[1]["weights"] == told[0]["weights"]
+
+
 def test_what_counts_besides_the_training_rows() -> None:
     """A run that is measured eleven times reads its validation rows eleven times, policy and reference both."""
     one = subject("dpo", 160, 1000, 100, 1)

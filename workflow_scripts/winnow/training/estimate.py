@@ -15,6 +15,7 @@ from winnow.core.config.studies import Gpus
 from winnow.core.files import read_json
 from winnow.training.architecture import Architecture
 from winnow.training.memory import GIGABYTE, Layout, device_memory
+from winnow.training.recipes import FREEZE
 from winnow.training.schedule import Schedule
 from winnow.training.work import Plan, RowTokens, operations
 
@@ -58,7 +59,13 @@ class Subject:
         assert self.sizes is not None
         if self.run.is_adapter:
             return self.sizes.adapter_parameters(int(self.recipe["lora_r"]), self.adapter_targets)
-        return self.sizes.parameters
+        frozen = self.sizes.tower.parameters if self.sizes.tower is not None and not self.tower_trained else 0
+        return self.sizes.parameters - frozen
+
+    @property
+    def tower_trained(self) -> bool:
+        """Whether what sees images has gradients: no adapter goes there, and a recipe must ask for it."""
+        return not self.run.is_adapter and self.recipe.get(FREEZE) is False
 
     @property
     def checkpointing(self) -> bool:
@@ -107,7 +114,7 @@ def layout_of(subject: Subject) -> Layout:
         adapter=run.is_adapter,
         checkpointing=subject.checkpointing,
         reference=run.stage == "dpo" and not run.is_adapter,
-        tower_trained=not run.is_adapter,
+        tower_trained=subject.tower_trained,
     )
 
 
@@ -127,7 +134,7 @@ def work(subject: Subject) -> dict[str, Any]:
         passes=steps.total_steps / steps.steps_per_epoch,
         measurements=1 + math.ceil(steps.total_steps / steps.eval_steps),
         adapter=run.is_adapter,
-        tower_trained=not run.is_adapter,
+        tower_trained=subject.tower_trained,
         checkpointing=subject.checkpointing,
         reference=run.stage == "dpo",
         precomputed=bool(recipe.get("precompute_ref_log_probs")),

@@ -99,7 +99,7 @@ def _adapter_problems(run: ResolvedRun, sizes: Architecture | None) -> list[str]
     targets = run.recipe.get("lora_target_modules")
     if not run.is_adapter or sizes is None or not isinstance(targets, list):
         return []
-    known = {*sizes.linears, "all-linear", *(("qkv", "proj") if sizes.tower else ())}
+    known = {*sizes.linears, "all-linear"}  # never of what sees images
     return [
         f"recipe key lora_target_modules: {name!r} names no matrix of the model; use any of {', '.join(sizes.linears)}"
         for name in targets
