@@ -210,7 +210,7 @@ def test_dpo_takes_what_was_reckoned_by_hand(pairs: int, flops: float) -> None:
 
 
 def test_images_cost_what_the_tower_costs() -> None:
-    """Frozen, as it is unless a recipe says otherwise, it reads each image once per sequence; trained, it costs thrice."""
+    """Frozen, as it is unless a recipe says otherwise, it reads each image once; trained, it costs three times that."""
     sizes = read_architecture(vision_config(THREE, TOWER).to_dict())
     assert sizes is not None
     assert sizes.tower is not None
