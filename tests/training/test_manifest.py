@@ -1,4 +1,4 @@
-"""A training's manifest names everything that its weights follow from, by hash, and its identity is the hash of that."""
+"""A training's manifest names all that its weights follow from, by hash, and its identity is the hash of that."""
 
 from collections.abc import Callable
 
