@@ -14,12 +14,14 @@ include: "rules/inputs/scoring.smk"
 include: "rules/inputs/datasets.smk"
 include: "rules/inputs/training.smk"
 include: "rules/inputs/evaluation.smk"
+include: "rules/inputs/cards.smk"
 include: "rules/inputs/targets.smk"
 include: "rules/corpus.smk"
 include: "rules/scoring.smk"
 include: "rules/datasets.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/cards.smk"
 include: "rules/report.smk"
 
 
@@ -50,6 +52,13 @@ rule validation:
     localrule: True
 
 
+# What every training will take, before any is queued.
+rule estimates:
+    input:
+        targets(lambda study: [f"results/{study}/runs/estimates.md"]),
+    localrule: True
+
+
 rule sft:
     input:
         complete_runs("sft"),
@@ -65,6 +74,12 @@ rule dpo:
 rule evaluation:
     input:
         targets(lambda study: [f"results/{study}/comparison/comparison.json"]),
+    localrule: True
+
+
+rule cards:
+    input:
+        targets(cards),
     localrule: True
 
 

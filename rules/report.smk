@@ -64,6 +64,7 @@ rule build_report:
         runs=per_run("manifest.json"),
         curves=per_run("curves.png"),
         metrics=per_evaluated("metrics.json"),
+        cards=lambda wildcards: cards(wildcards.study),
         comparison="results/{study}/comparison/comparison.json",
     output:
         report=report(

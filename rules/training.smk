@@ -43,18 +43,39 @@ rule preflight:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
         spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
+        gpus=lambda wildcards: spec(SITE.gpus),
         model=run_base,
     message:
         "Checking the settings of {wildcards.run} of {wildcards.study}"
     shell:
-        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} --train {input.train:q}"
-        " --val {input.val:q} --validation {input.validation:q} --report {output.report:q} > {log:q} 2>&1"
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --gpus {params.gpus:q} --model {params.model:q}"
+        " --train {input.train:q} --val {input.val:q} --validation {input.validation:q} --report {output.report:q}"
+        " > {log:q} 2>&1"
+
+
+rule write_estimates:
+    input:
+        code=code("write_estimates"),
+        reports=per_run("preflight.json"),
+    output:
+        table="results/{study}/runs/estimates.md",
+    log:
+        "results/{study}/logs/write_estimates.log",
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["train"],
+    message:
+        "Writing down what the runs of {wildcards.study} will take"
+    shell:
+        "{params.python:q} {input.code[0]:q} --reports {input.reports:q} --out {output.table:q} > {log:q} 2>&1"
 
 
 rule train_sft:
     input:
         code=code("train_sft"),
-        preflight="results/{study}/runs/{run}/preflight.json",
+        preflight=ancient("results/{study}/runs/{run}/preflight.json"),
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         parent=parent_ready,
         train=run_data("train.parquet"),
@@ -97,7 +118,7 @@ rule train_sft:
 use rule train_sft as train_dpo with:
     input:
         code=code("train_dpo"),
-        preflight="results/{study}/runs/{run}/preflight.json",
+        preflight=ancient("results/{study}/runs/{run}/preflight.json"),
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         parent=parent_ready,
         train=run_data("train.parquet"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.config.studies import ResolvedStudy, Site
+from winnow.core.ids import canonical_json, sha256_text
 from winnow.core.study import load_study
 from winnow.core.tables import (
     CHOSEN_PAIRS,
@@ -47,7 +48,8 @@ def _lines(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _manifest(path: Path, step: str, counts: dict[str, Any] | None = None, **more: Any) -> None:
-    body = {"step": step, "inputs": {"source": "a" * 64}, "outputs": {"table": "b" * 64}, "settings": {}}
+    # Every step reads what another made, so that no lineage is broken.
+    body = {"step": step, "inputs": {"source": "b" * 64}, "outputs": {"table": "b" * 64}, "settings": {}}
     _json(path, body | {"counts": counts or {}, "software": {"pyarrow": "26.0.1"}} | more)
 
 
@@ -90,7 +92,8 @@ def _data(root: Path, draw: random.Random) -> None:
             | {"injection_flags": ["ignore_previous"] if i == 7 else []}
         )
     _lines(root / "scores" / "review_evaluations.jsonl", scored)
-    _manifest(root / "scores" / "scores.manifest.json", "gather_scores", {"responses": _tally(240, {})})
+    judge = {"model": "lexical", "revision": "1", "mode": "cues", "checklist_sha": "d" * 64}
+    _manifest(root / "scores" / "scores.manifest.json", "gather_scores", {"responses": _tally(240, {})}, judge=judge)
     _json(root / "scores" / "judge_report.json", judge_report())
 
 
@@ -207,7 +210,12 @@ def _datasets(root: Path, draw: random.Random) -> None:
     _manifest(root / "datasets/dpo/choose.manifest.json", "pair_responses", {"pairs": _tally(40, DROPPED["pair"])})
     for dataset in ("sft", "dpo"):
         folder = root / "datasets" / dataset / "clean"
-        _manifest(folder / "render.manifest.json", "render_dataset", {"rows": _tally(39, DROPPED["render"])})
+        counts = {"train": _tally(35, DROPPED["render"]), "val": _tally(4, {})}
+        _manifest(folder / "render.manifest.json", "render_dataset", counts)
+        counts = {"train": _tally(35, {}), "val": _tally(4, {})}
+        files = dict.fromkeys(("train", "val"), "b" * 64)
+        _manifest(folder / "align.manifest.json", "align_modalities", counts, outputs=files)
+        (folder / "dataset_card.md").write_text("a card")
         rules = [
             {"id": "C1", "name": "chosen differs", "status": "pass", "checked": 40, "failures": 0, "examples": []},
             {"id": "C9", "name": "what else the choice favours", "status": "warn", "checked": 40, "failures": 0}
@@ -245,16 +253,24 @@ def _runs(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
             "message": "chosen fell <i>far</i>",
         }
         facts = {"steps": 40, "first_loss": math.log(2), "world_size": 1, "parameters": 120_000}
+        made_from = {"data": {"train": "b" * 64}, "code": {}}
         _manifest(
             root / "runs" / name / "manifest.json",
             f"train_{run.stage}",
+            {"rows": {"train": 35, "val": 4}},
+            inputs={"train": "b" * 64, "val": "b" * 64},
+            settings={"recipe": run.recipe},
+            run={"identity": sha256_text(canonical_json(made_from))[:16]},
+            made_from=made_from,
             weights={"model.safetensors": "c" * 64},
             trainable_parameters=120_000,
             alarms=[alarm] if name.endswith("0.05") else [],
             **facts,
         )
         if run.is_adapter:
-            _manifest(root / "runs" / name / "merge.json", "merge_adapter")
+            weights = {"weights": {"model.safetensors": "e" * 64}, "adapter": {"adapter_model.safetensors": "c" * 64}}
+            _manifest(root / "runs" / name / "merge.json", "merge_adapter", **weights)
+        (root / "runs" / name / "model_card.md").write_text("a card")
 
 
 def measured_rows(draw: random.Random, shift: float) -> list[dict[str, Any]]:
@@ -301,7 +317,9 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
         }
         _json(folder / "metrics.json", metrics[run])
         measured[run] = read_measured(folder / "rows.jsonl")
-    _manifest(root / "evaluation/heldout/clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
+    heldout = root / "evaluation" / "heldout"
+    _manifest(heldout / "clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
+    _manifest(heldout / "clean.align.manifest.json", "align_modalities", {"heldout": _tally(30, {})})
     training = {name: last_logged(root / "runs" / name / "metrics.jsonl") for name in study.runs}
     runs = list(study.runs.values())
     comparison = compare(
@@ -316,7 +334,8 @@ def make_results(root: Path) -> ResolvedStudy:
     _json(root / "study.json", study.model_dump(mode="json"))
     _data(root, draw)
     _datasets(root, draw)
-    _manifest(root / "models/text/manifest.json", "prepare_model")
+    model = {"kind": "tiny", "source": ".", "revision": None}
+    _manifest(root / "models/text/manifest.json", "prepare_model", model=model)
     _runs(root, study, draw)
     _evaluations(root, study, draw)
     for name in study.exports:

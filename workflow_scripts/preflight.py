@@ -1,8 +1,8 @@
 """Check a run's settings against the installed trainers, its data and its model, before anything is queued.
 
-Inputs: the resolved run as JSON (--spec), the folder of the base model, rendered rows, and the
-dataset's validation report. Output: a report as JSON, with the run's steps; if anything is wrong the
-report lists it all and the exit status is 2.
+Inputs: the resolved run as JSON (--spec), the folder of the base model, rendered rows, the dataset's
+validation report, and what GPUs the site has (--gpus). Output: a report as JSON, with the run's steps and
+an estimate of its memory and time; if anything is wrong the report lists it all and the exit status is 2.
 
 Example:
     python workflow_scripts/preflight.py --spec "$(cat spec.json)" --model models/text --train train.parquet \
@@ -14,10 +14,13 @@ import json
 from pathlib import Path
 
 from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.studies import Gpus
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
+from winnow.core.log import log
 from winnow.core.study import parse
+from winnow.training.estimate_table import estimate_lines
 from winnow.training.process import prepare_process
 
 
@@ -29,6 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--train", required=True, type=Path)
     parser.add_argument("--val", required=True, type=Path)
     parser.add_argument("--validation", required=True, type=Path)
+    parser.add_argument("--gpus", default="{}", help="the site's GPUs, as JSON")
     parser.add_argument("--report", required=True, type=Path)
     return parser.parse_args()
 
@@ -37,11 +41,16 @@ def main() -> None:
     """Check one run."""
     args = parse_args()
     settings = parse(ResolvedRun, json.loads(args.spec), "--spec")
+    gpus = parse(Gpus, json.loads(args.gpus), "--gpus")
     prepare_process()
     from winnow.training.preflight import preflight  # noqa: PLC0415 - slow, so only for a spec that is right
 
-    report = preflight(settings, model=args.model, train=args.train, val=args.val, validation=args.validation)
+    report = preflight(
+        settings, model=args.model, train=args.train, val=args.val, validation=args.validation, gpus=gpus
+    )
     write_json(args.report, report)
+    for line in estimate_lines(report):
+        log(line)
     if not report["ok"]:
         raise WinnowError(f"run {settings.name}", "; ".join(report["problems"]), "mend these and run it again")
 

@@ -1,13 +1,21 @@
 """The demo study, run for real: what its results must be true of."""
 
+import hashlib
 import json
 import math
+import re
+import shutil
 
 import pytest
 
+from winnow.core.config.studies import ResolvedStudy
 from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
 from winnow.core.tables import count_rows, read_rows
+from winnow.reporting.lineage import lineage
+from winnow.reporting.provenance import all_manifests
+from winnow.reporting.sources import Results
+from winnow.scoring.gather import merged_rows
 from workflow import snakemake
 
 RUNS = {"sft_clean": "sft", "sft_lora_clean": "sft", "dpo_clean-beta0.05": "dpo", "dpo_clean-beta0.1": "dpo"}
@@ -138,3 +146,92 @@ def test_deleted_weights_are_noticed_by_who_reads_them(demo):
     assert done.returncode != 0
     assert "model.safetensors" in said
     assert "--forcerun" in said
+
+
+@pytest.fixture(scope="module")
+def study(results):
+    return ResolvedStudy.model_validate(read_json(results / "study.json"))
+
+
+def test_every_model_follows_back_to_raw_files_by_hashes(finished_demo, results, study):
+    """No gap, and what came from outside is what lies in the checkout: the checklist, the template, the verdicts."""
+    at_hand = {sha256_file(file) for file in (finished_demo / "resources").rglob("*") if file.is_file()}
+    for batch in (results / "judged").iterdir():
+        digest = hashlib.sha256()
+        for _, line, _ in merged_rows(sorted(batch.glob("*.jsonl"))):
+            digest.update(line.encode())
+        at_hand.add(digest.hexdigest())
+    for run in RUNS:
+        found = lineage(Results(results), study, run)
+        assert found.gaps == []
+        assert {"corpus/papers/ingest.manifest.json", "models/text/manifest.json"} < set(found.manifests)
+        assert {one.sha256 for one in found.raw} <= at_hand
+        assert len(found.raw) >= 3
+    assert "runs/sft_clean/manifest.json" in lineage(Results(results), study, "dpo_clean-beta0.1").manifests
+
+
+def hashes_in(value, place=()):
+    """Every SHA-256 below a JSON value, with the keys that lead to it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from hashes_in(inner, (*place, key))
+    elif isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        yield place
+
+
+MODEL = "models/text/manifest.json"
+
+
+def test_a_changed_hash_anywhere_on_the_way_is_noticed(results, study, tmp_path):
+    """Each hash of each manifest on a LoRA run's way is changed in turn: the chain breaks, or a raw file is another."""
+    run = "sft_lora_clean"
+    whole = lineage(Results(results), study, run)
+    copy = tmp_path / "demo"
+    for name in all_manifests(study):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(results / name, copy / name)
+    assert lineage(Results(copy), study, run) == whole
+    unnoticed, tried = [], 0
+    # What nobody reads from there on the way to this run: ledgers, reports, other tables, hashes of settings.
+    unread = {"ledger", "rejected", "report", "spec", "metrics_sha256", "prompt_sha", "checklist_sha"}
+    for name in whole.manifests:
+        content = read_json(copy / name)
+        for keys in hashes_in(content):
+            if keys[-1] in unread or (name, keys[0]) == (whole.manifests[0], "weights"):
+                continue  # the end of the chain
+            if (name, keys[-1]) == (MODEL, "model.safetensors"):
+                continue  # named twice there, as an output and as weights
+            changed = json.loads(json.dumps(content))
+            here = changed
+            for key in keys[:-1]:
+                here = here[key]
+            here[keys[-1]] = "0" * 64
+            (copy / name).write_text(json.dumps(changed))
+            found = lineage(Results(copy), study, run)
+            tried += 1
+            if not found.gaps and found.raw == whole.raw:
+                unnoticed.append((name, keys))
+        shutil.copyfile(results / name, copy / name)
+    assert tried > 60
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_model_has_its_card(finished_demo, results, run):
+    card = results / "runs" / run / "model_card.md"
+    text = card.read_text()
+    assert (finished_demo / "checkpoints" / "demo" / run / "model" / "README.md").read_text() == text
+    assert "is synthetic" in text
+    assert "Broken" not in text
+    last = read_json(results / "runs" / run / ("merge.json" if "lora" in run else "manifest.json"))
+    assert all(sha256 in text for sha256 in last["weights"].values())
+
+
+@pytest.mark.parametrize("dataset", ["sft", "dpo"])
+def test_every_dataset_has_its_card(results, dataset):
+    folder = results / "datasets" / dataset / "clean"
+    text = (folder / "dataset_card.md").read_text()
+    for split in ("train", "val"):
+        rows = count_rows(folder / f"{split}.parquet")
+        assert f"| {split} | {rows} | `{split}.parquet` | `{sha256_file(folder / f'{split}.parquet')}` |" in text
+    assert "none failed" in text

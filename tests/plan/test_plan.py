@@ -45,7 +45,12 @@ EVALUATION = [
     "Aligning the held-out rows of demo as clean",
     *(f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)),
 ]
+CARDS = [
+    *(f"Writing the card of the dataset {dataset} of demo as clean" for dataset in ("dpo", "sft")),
+    *(f"Writing the card of the model {run} of demo" for run in RUNS),
+]
 REPORT = [
+    *CARDS,
     "Saving the resolved settings of demo",
     "Writing the report of demo",
     *(f"Drawing the training curves of {run} of demo" for run in RUNS),
@@ -55,12 +60,18 @@ TARGETS = {
     "scores": SCORES,
     "datasets": DATASETS,
     "validation": VALIDATION,
+    "estimates": {
+        *VALIDATION,
+        *(f"Checking the settings of {run} of demo" for run in RUNS),
+        "Writing down what the runs of demo will take",
+    },
     "sft": {*VALIDATION, *SFT},
     "dpo": {*VALIDATION, *DPO},
     "dpo_clean-beta0.1": {*VALIDATION, *ONE_DPO},
     "results/demo/runs/dpo_clean-beta0.1/manifest.json": {*VALIDATION, *ONE_DPO},
     "results/demo/models/text/manifest.json": {*MODEL, CORPUS[0]},
     "evaluation": {*VALIDATION, *SFT, *DPO, *EVALUATION},
+    "cards": {*VALIDATION, *SFT, *DPO, *EVALUATION[1:], *CARDS},
     "report": {*DATASETS, *SFT, *DPO, *EVALUATION, *REPORT},
     "all": {*DATASETS, *SFT, *DPO, *EVALUATION, *REPORT},
 }

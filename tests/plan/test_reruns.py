@@ -12,6 +12,12 @@ RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"
 DPO = RUNS[:2]
 PAGES = ["Comparing the runs of demo", "Writing the report of demo"]
 SAVED = "Saving the resolved settings of demo"
+CARDS = [
+    *(f"Writing the card of the dataset {dataset} of demo as clean" for dataset in ("dpo", "sft")),
+    *(f"Writing the card of the model {run} of demo" for run in RUNS),
+]
+# What follows from any change of the study, however small: the settings are saved and told anew.
+TOLD = [SAVED, *CARDS]
 
 
 def edit(file, old, new):
@@ -38,6 +44,10 @@ def retrained(*runs):
             for job in (f"Drawing the training curves of {run} of demo", f"Evaluating {run} of demo")
         ),
     ]
+
+
+def cards(*runs):
+    return [f"Writing the card of the model {run} of demo" for run in runs]
 
 
 def checked(*runs):
@@ -74,23 +84,35 @@ def test_what_changes_no_result_retrains_nothing(demo, name, old, new):
     assert set(plan(demo)) <= {SAVED, "Writing the report of demo"}
 
 
+def test_other_gpus_are_estimated_anew_and_retrain_nothing(demo):
+    edit(demo / "config.yaml", "memory_gb: null", "memory_gb: 80")
+    assert plan(demo) == sorted(checked(*RUNS))
+
+
 def test_a_new_beta_trains_one_run(demo):
     edit(demo / "studies/demo.yaml", "beta: [0.05, 0.1]", "beta: [0.05, 0.1, 0.5]")
     run = "dpo_clean-beta0.5"
-    expected = [*checked(run), *retrained(run), *PAGES, SAVED, "Exporting the datasets of demo for llama_factory"]
+    expected = [
+        *checked(run),
+        *retrained(run),
+        *cards(run),
+        *PAGES,
+        *TOLD,
+        "Exporting the datasets of demo for llama_factory",
+    ]
     assert plan(demo) == sorted(expected)
 
 
 def test_a_changed_dpo_setting_leaves_sft_alone(demo):
     edit(demo / "recipes/dpo_tiny.yaml", "label_smoothing: 0.0", "label_smoothing: 0.1")
-    expected = [*checked(*DPO), *retrained(*DPO), *PAGES, SAVED, "Exporting the datasets of demo for llama_factory"]
+    expected = [*checked(*DPO), *retrained(*DPO), *PAGES, *TOLD, "Exporting the datasets of demo for llama_factory"]
     assert plan(demo) == sorted(expected)
 
 
 def test_a_changed_sft_setting_retrains_its_children_only(demo):
     edit(demo / "recipes/sft_tiny.yaml", "weight_decay: 0.0", "weight_decay: 0.1")
     trained = ("sft_clean", *DPO)
-    expected = [*checked("sft_clean"), *retrained(*trained), *PAGES, SAVED]
+    expected = [*checked("sft_clean"), *retrained(*trained), *PAGES, *TOLD]
     assert plan(demo) == sorted([*expected, "Exporting the datasets of demo for llama_factory"])
 
 
@@ -100,7 +122,7 @@ def test_a_changed_pairing_threshold_rescores_nothing_and_leaves_sft_alone(demo)
     data += ["Aligning dpo of demo as clean", "Validating dpo of demo as clean, from source"]
     data += [f"Exporting the datasets of demo for {name}" for name in ("llama_factory", "verl")]
     measured = [f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)]
-    expected = {*data, *checked(*DPO), *retrained(*DPO), *measured, *PAGES, SAVED}
+    expected = {*data, *checked(*DPO), *retrained(*DPO), *measured, *PAGES, *TOLD}
     assert plan(demo) == sorted(expected)
 
 
@@ -138,7 +160,7 @@ def test_a_larger_sample_judges_the_sample_again_and_not_the_corpus(demo):
 
 def test_the_training_code_reruns_training_only(demo):
     remark(demo / "workflow_scripts/train_dpo.py")
-    assert plan(demo) == sorted([*retrained(*DPO), *PAGES])
+    assert plan(demo) == sorted([*retrained(*DPO), *cards(*DPO), *PAGES])
 
 
 def test_the_report_code_reruns_the_report_only(demo):
@@ -157,7 +179,7 @@ def test_a_bumped_pin_reruns_what_it_touches(demo):
     text = (demo / "envs/report.yaml").read_text()
     (demo / "envs/report.yaml").write_text(re.sub(r"jinja2==\S+", "jinja2==9.9.9", text))
     curves = [f"Drawing the training curves of {run} of demo" for run in RUNS]
-    assert plan(demo) == sorted([*curves, *PAGES])
+    assert plan(demo) == sorted([*curves, *CARDS, *PAGES])
 
 
 def test_a_deleted_output_is_made_again_with_what_follows(demo):

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from training import fixtures
+from winnow.core.base_model import read_base_model
 from winnow.core.config.models import Model, TinyModel, TinyVision
+from winnow.core.config.studies import Gpus
 from winnow.core.files import write_json
 from winnow.core.tables import RENDERED_SFT, read_rows, write_table
 from winnow.training.arguments import read_trackers
 from winnow.training.base_models import prepare_model
+from winnow.training.loading import load_model
 from winnow.training.preflight import preflight
 
 
@@ -26,14 +29,31 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def report(root: Path, stage: str = "sft", change: dict[str, Any] | None = None, **recipe: Any) -> dict[str, Any]:
+def report(
+    root: Path,
+    stage: str = "sft",
+    change: dict[str, Any] | None = None,
+    gpus: Gpus | None = None,
+    **recipe: Any,
+) -> dict[str, Any]:
     return preflight(
         fixtures.make_run(stage, **recipe).model_copy(update=change or {}),
         model=root / "model",
         train=root / stage / "train.parquet",
         val=root / stage / "val.parquet",
         validation=root / "validation.json",
+        gpus=gpus,
     )
+
+
+def with_lengths(shared: Path, root: Path) -> Path:
+    """Return a copy of the fixture whose rows say how long they are: 100 tokens of prompt, 20 of response."""
+    copy = Path(shutil.copytree(shared, root))
+    for name, count in (("train", 14), ("val", 5)):
+        blank = dict.fromkeys(RENDERED_SFT.names) | {"prompt_tokens": 100, "completion_tokens": 20}
+        rows = [blank | {"response_id": f"{name}{index:03}"} for index in range(count)]
+        write_table(copy / "sft" / f"{name}.parquet", rows, RENDERED_SFT, ["response_id"])
+    return copy
 
 
 def test_a_sound_run_passes(shared: Path) -> None:
@@ -49,6 +69,34 @@ def test_a_sound_run_passes(shared: Path) -> None:
         "save_steps": 2,
     }
     assert found["reference"] is None
+
+
+def test_what_a_run_will_take_is_told(shared: Path, tmp_path: Path) -> None:
+    told = report(with_lengths(shared, tmp_path / "told"))["estimate"]
+    assert told["tokens"] == {"epoch": 14 * 120, "longest": 120}
+    loaded = load_model(read_base_model(shared / "model"), dtype="float32", attention=None)
+    assert told["parameters"] == {"total": loaded.num_parameters(), "trained": loaded.num_parameters()}
+    assert told["flops"]["model"] > told["flops"]["training"] > 0
+    assert told["seconds"] is None
+    assert list(told["unknown"]) == ["time"]
+    assert "how many tokens" in report(shared)["estimate"]["unknown"]["everything else"]
+
+
+def test_a_run_that_cannot_fit_is_refused_by_name(shared: Path, tmp_path: Path) -> None:
+    root, on_gpu = with_lengths(shared, tmp_path / "small"), {"gpu": 1}
+    assert report(root, change=on_gpu, gpus=Gpus(memory_gb=80))["ok"]
+    found = report(root, change=on_gpu, gpus=Gpus(memory_gb=0.5))
+    assert not found["ok"]
+    assert "on each GPU" in found["problems"][0]
+    assert "gpus.memory_gb" in found["problems"][0]
+    assert found["estimate"]["memory_gb"]["total"] > 0.5
+
+
+def test_an_adapter_on_a_matrix_that_is_not_there_is_refused(shared: Path) -> None:
+    """PEFT takes the names that fit and passes over the others in silence."""
+    found = report(shared, **fixtures.LORA | {"lora_target_modules": ["q_proj", "vproj"]})
+    assert "lora_target_modules: 'vproj' names no matrix of the model" in found["problems"][0]
+    assert report(shared, **fixtures.LORA)["ok"]
 
 
 def test_dpo_names_its_reference(shared: Path) -> None:

@@ -119,6 +119,7 @@ PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "divergence_of_loss": ("dpo", {"loss_type": ["apo_zero"], "f_divergence_type": "js_divergence"}, {}),
     "half_precision_weights": ("sft", {"dtype": "bfloat16"}, {}),
     "flash_attention_on_cpu": ("sft", {"attn_implementation": "flash_attention_2"}, {}),
+    "attention_from_the_hub": ("sft", {"attn_implementation": "kernels-community/flash-attn2"}, {}),
     "several_gpus": ("sft", {}, {"gpu": 8}),
     "images_in_loss": ("sft", {"completion_only_loss": False}, {"modality": "vision"}),
     "adapter_beside_trained_tower": ("dpo", {"use_peft": True, "freeze_vision_tower": False}, {"modality": "vision"}),

@@ -15,6 +15,7 @@ from pydantic import model_validator
 from winnow.core.config.base import Modality, Positive, PromptField, Settings, Stage
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
+from winnow.core.model_folder import refuse_code
 from winnow.datasets.messages import Message
 
 # Qwen2.5-VL's chat template puts it once for an image; its processor makes it as many as the image has tokens.
@@ -166,6 +167,7 @@ def load_tokenizer(model: Path) -> ChatTokens:
     remedy = "have prepare_model make the model's folder again"
     if not model.is_dir():
         raise WinnowError(model, "there is no such model folder", remedy)
+    refuse_code(model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
+from winnow.core.model_folder import refuse_code
 from winnow.models.processors import load_processor
 from winnow.models.weights import load_model as load_weights
 
@@ -78,12 +79,15 @@ def load_model(
         pixels: the area of images, {max_pixels, min_pixels}; None or empty where the modality shows none.
 
     Raises:
-        WinnowError: if there are no safetensors, or a weight is missing, left over or of another shape.
+        WinnowError: if there are no safetensors, a folder holds what could run, or a weight is missing, left over or
+            of another shape.
     """
     base = BaseModel(str(weights), None) if weights else read_base_model(model_dir)
     local = Path(base.source).is_dir()
     if not local and (weights or base.revision is None):
         raise WinnowError(base.source, "is no folder", "make the model again: run snakemake with --forcerun on it")
+    for folder in (model_dir, *((Path(base.source),) if local else ())):
+        refuse_code(folder)
     dtype = "bfloat16" if device == "cuda" else "float32"
     model = load_weights(base, dtype=dtype, attention=None).eval().to(device)
     processor = load_processor(model_dir, **pixels) if pixels else None

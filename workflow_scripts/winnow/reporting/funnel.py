@@ -41,6 +41,9 @@ def manifests(study: ResolvedStudy) -> list[str]:
     names = [f"corpus/{corpus}/{step}.manifest.json" for corpus in study.corpora for step in ("ingest", "splits")]
     names += ["checklist/manifest.json"] * (study.signal.optimize is not None)
     names.append("scores/scores.manifest.json")
+    shown = sorted({dataset.corpus for dataset in study.datasets.values()})
+    pictured = [modality for modality in study.modalities if modality != "clean"]
+    names += [f"corpus/{corpus}/images/{modality}.manifest.json" for corpus in shown for modality in pictured]
     for dataset in study.datasets:
         names.append(f"datasets/{dataset}/choose.manifest.json")
         for modality in study.modalities:

@@ -13,6 +13,7 @@ from winnow.reporting import (
     distributions,
     funnel,
     judging,
+    lineage,
     provenance,
     samples,
     scores,
@@ -93,6 +94,8 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path, checklist:
         "samples": samples.samples(results, study),
         "software": provenance.software(results, study),
         "hashes": provenance.hashes(results, study),
+        "cards": lineage.cards(results, study),
+        "gaps": lineage.all_gaps(results, study),
         "seeds": provenance.seeds(study),
         "times": timed,
         "untimed": provenance.untimed(results, study, timed),
@@ -104,6 +107,7 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path, checklist:
         status.gate_status(judge, JUDGE_REPORT),
         status.validation_status(checked),
         *status.training_status(trainings.alarms(results, study), {run["name"]: run["changed"] for run in trained}),
+        *status.lineage_status(sections["gaps"]),
         *status.missing_status(results.missing),
     ]
     return sections

@@ -115,6 +115,13 @@ def training_status(alarms: Sequence[Mapping[str, Any]], changed: Mapping[str, S
     return lines
 
 
+def lineage_status(gaps: Sequence[str]) -> list[Status]:
+    """Say which models do not follow back to raw files by hashes."""
+    if not gaps:
+        return []
+    return [Status("Lineage", "bad", f"{len(gaps)} gaps: {'; '.join(gaps)}", "the manifests of all steps")]
+
+
 def missing_status(missing: Sequence[str]) -> list[Status]:
     """Say which files the report could not find."""
     if not missing:

@@ -23,6 +23,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import canonical_json, content_key
 from winnow.core.log import log
+from winnow.core.model_folder import refuse_code
 from winnow.scoring import prompting
 from winnow.scoring.checklist import Item
 from winnow.scoring.judge import Answer, Identity, Judgement, Variant
@@ -230,6 +231,8 @@ class Vllm:
         from vllm import LLM  # noqa: PLC0415
 
         model = read_base_model(self._folder)
+        for folder in (self._folder, *((Path(model.source),) if model.revision is None else ())):
+            refuse_code(folder)
         log(f"starting vllm {version('vllm')} with {model.source}")
         options = {
             "model": model.source,

@@ -13,14 +13,14 @@ from huggingface_hub import errors
 from winnow.core.base_model import MODEL_FILE
 from winnow.core.config.models import Model
 from winnow.core.errors import WinnowError
-from winnow.core.files import read_json, write_json
+from winnow.core.files import write_json
 from winnow.core.log import log
+from winnow.core.model_folder import INDEX, refuse_code
 from winnow.training.loading import weight_hashes
 from winnow.training.tiny_models import build_tiny
 
 # What a tokenizer and a configuration consist of; never weights, never code.
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
 def prepare_model(settings: Model, texts: Sequence[Path], folder: Path) -> dict[str, Any]:
@@ -68,22 +68,13 @@ def check_folder(folder: Path, *, weights: bool) -> None:
         raise WinnowError(folder / "config.json", "there is no such file", "give the folder of a transformers model")
     if weights and not any(folder.glob("*.safetensors")):
         raise WinnowError(folder, "holds no *.safetensors", "save the model with save_pretrained(), as safetensors")
-    for file in sorted(folder.iterdir()):
-        if file.suffix in PICKLES:
-            raise WinnowError(file, "is a pickle, which can run code when it is loaded", "convert it to safetensors")
-    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
-        if (folder / name).is_file() and "auto_map" in read_json(folder / name):
-            raise WinnowError(
-                folder / name,
-                "has auto_map: the model brings code of its own, which is never run here",
-                "use a model that transformers knows by itself",
-            )
+    refuse_code(folder)
 
 
 def _copy_small_files(source: Path, folder: Path) -> None:
     for pattern in SMALL_FILES:
         for file in sorted(source.glob(pattern)):
-            if not file.name.endswith(".index.json"):  # belongs to the weights, which stay where they are
+            if not file.name.endswith(INDEX):  # belongs to the weights, which stay where they are
                 shutil.copyfile(file, folder / file.name)
 
 

@@ -91,7 +91,8 @@ def what_is_wrong(checkpoint: Path) -> str | None:
     if not marker.is_file():
         return "it was not finished"
     files: dict[str, str] = read_json(marker)["files"]
-    for name in sorted({*NEEDED, *files}):
+    present = {str(file.relative_to(checkpoint)) for file in checkpoint.rglob("*") if file.is_file()}
+    for name in sorted({*NEEDED, *files, *present} - {MARKER}):
         if not (checkpoint / name).is_file():
             return f"{name} is missing"
         if sha256_file(checkpoint / name) != files.get(name):

@@ -1,7 +1,7 @@
 """Training a run from start or from its last complete checkpoint to a finished model, once, by one writer."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,14 @@ def train(request: Request, build: Build) -> None:
         if is_finished(request, folder):
             log(f"{request.run.name} of this identity is finished; adopting it")
         else:
-            _fit(request, build, folder, processes)
+            _fit(request, build, folder, body, processes)
         publish(request, folder)
         for checkpoint in checkpoints_in(folder):
             shutil.rmtree(checkpoint)
         shutil.rmtree(folder / "datasets", ignore_errors=True)
 
 
-def _fit(request: Request, build: Build, folder: Path, processes: int) -> None:
+def _fit(request: Request, build: Build, folder: Path, body: Mapping[str, Any], processes: int) -> None:
     """Train, and leave model/, metrics, spec and manifest in the checkpoint folders."""
     recipe = read_recipe(request.run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def _fit(request: Request, build: Build, folder: Path, processes: int) -> None:
     adapter = request.run.is_adapter
     final = finished_folder(request.checkpoints, adapter=adapter)
     weights = save_finished(trainer.model, request.model, final, request.run.pixels)
-    _write_manifest(setting, folder, weights, trainer.model, processes)
+    _write_manifest(setting, folder, body, weights, trainer.model, processes=processes)
 
 
 def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None, processes: int) -> Any:
@@ -127,7 +127,10 @@ def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None
     return trainer
 
 
-def _write_manifest(setting: Setting, folder: Path, weights: dict[str, str], model: Any, processes: int) -> None:
+def _write_manifest(
+    setting: Setting, folder: Path, body: Mapping[str, Any], weights: dict[str, str], model: Any, *, processes: int
+) -> None:
+    """Write down what was made and from what: `made_from` is the body of the run's identity, every input by hash."""
     request = setting.request
     run, rows = request.run, read_metrics(folder / METRICS)
     raised = alarms(rows)
@@ -144,6 +147,7 @@ def _write_manifest(setting: Setting, folder: Path, weights: dict[str, str], mod
         software=SOFTWARE,
         run=run.model_dump(mode="json", include={"name", "stage", "dataset", "modality", "model", "parent", "seed"})
         | {"identity": folder.name, "adapter": run.is_adapter, "pixels": run.pixels},
+        made_from=body,
         weights=weights,
         steps=setting.steps.total_steps,
         alarms=raised,

@@ -170,6 +170,14 @@ TABLE: tuple[Incompatibility, ...] = (
         "transformers",
     ),
     Incompatibility(
+        "attention_from_the_hub",
+        _BOTH,
+        lambda facts: "/" in str(facts.get("attn_implementation")),
+        "attn_implementation names a kernel on the hub, whose code would be fetched and run: use sdpa, or"
+        " flash_attention_2 with its package installed",
+        "transformers/integrations/hub_kernels.py:811",
+    ),
+    Incompatibility(
         "several_gpus",
         _BOTH,
         lambda facts: facts.run.gpu > 1 and facts.get("deepspeed") is None and not facts.get("fsdp"),

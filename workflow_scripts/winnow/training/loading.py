@@ -13,6 +13,7 @@ from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
+from winnow.core.model_folder import refuse_code
 from winnow.models.weights import load_model
 
 WEIGHTS_FILE = "weights.json"  # in a finished model: the hash of each file of weights
@@ -23,15 +24,20 @@ def weights_of(model: Path, parent: Path | None) -> BaseModel:
     """Return where a run starts from: its parent's finished model, or else the base model.
 
     Raises:
-        WinnowError: if the parent's folder is not a finished, merged model.
+        WinnowError: if the parent's folder is not a finished, merged model, or a folder holds what could run.
     """
+    refuse_code(model)
     if parent is None:
-        return read_base_model(model)
+        base = read_base_model(model)
+        if base.revision is None:
+            refuse_code(Path(base.source))
+        return base
     if not (parent / "config.json").is_file():
         fix = "train the parent first: run snakemake on its name"
         if (parent / "adapter_config.json").is_file():
             fix = "a LoRA parent is merged before anything reads it (merge_adapter): give its model/ folder"
         raise WinnowError(parent / "config.json", "there is no such file, so this is no finished model", fix)
+    refuse_code(parent)
     if read_json(parent / WEIGHTS_FILE) != weight_hashes(parent):
         raise WinnowError(parent, "does not hold the weights that its run made", "train it again, with --forcerun")
     return BaseModel(str(parent), None)

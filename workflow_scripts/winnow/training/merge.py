@@ -9,6 +9,7 @@ from peft import PeftModel
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.locks import held
+from winnow.core.model_folder import refuse_code
 from winnow.models.weights import load_model
 from winnow.training.finished import finished_folder, save_finished
 from winnow.training.loading import weight_hashes, weights_of
@@ -42,6 +43,7 @@ def merge_adapter(manifest: dict[str, Any], *, model: Path, parent: Path | None,
         WinnowError: if the adapter is not the one of the manifest, or the merged model answers otherwise.
     """
     adapter = finished_folder(checkpoints, adapter=True)
+    refuse_code(adapter)
     remedy = "train the run again: run snakemake with --forcerun on its manifest"
     if weight_hashes(adapter) != manifest["weights"]:
         raise WinnowError(adapter, "is not the adapter that the run's manifest recorded", remedy)

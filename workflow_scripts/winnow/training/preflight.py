@@ -1,20 +1,27 @@
-"""Everything about a run that can be known to fail before a GPU is taken for it."""
+"""Everything about a run that can be known before a GPU is taken for it: what must fail, and what it will take."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import trl
 
 from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.studies import Gpus
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.manifest import installed
 from winnow.core.tables import count_rows, read_rows
 from winnow.models.processors import IMAGE_SETTINGS, SETTINGS_FILES
+from winnow.training.architecture import Architecture, read_architecture
+from winnow.training.estimate import Subject, estimate, memory_problems
 from winnow.training.incompatibilities import incompatible
 from winnow.training.recipes import config_class, read_recipe, recipe_problems, run_schedule, trainer_config
+from winnow.training.schedule import Schedule
+from winnow.training.work import RowTokens
 
 _TOKENS = {"sft": ("completion_tokens",), "dpo": ("chosen_tokens", "rejected_tokens")}
 
@@ -59,22 +66,45 @@ def _vision_problems(model: Path) -> list[str]:
     return []
 
 
-def _row_problems(stage: str, train: Path, val: Path, model: Path) -> list[str]:
+def row_tokens(stage: str, file: Path) -> list[RowTokens] | None:
+    """Return the lengths of a rendered table's rows, or None where a row does not say how long it is."""
+    pictured = "images" in pq.read_schema(file).names
+    found = []
+    for row in read_rows(file, ["prompt_tokens", *_TOKENS[stage], *(["images"] if pictured else [])]):
+        lengths = [row["prompt_tokens"], *(row[name] for name in _TOKENS[stage])]
+        if None in lengths:
+            return None
+        found.append(RowTokens(lengths[0], tuple(lengths[1:]), len(row["images"] or ()) if pictured else 0))
+    return found
+
+
+def _row_problems(files: Mapping[Path, Sequence[RowTokens] | None], config: Mapping[str, Any]) -> list[str]:
     """Return tables that are empty and rows that are longer than the model's positions."""
+    uses = ("there is nothing to train on", "there is nothing to measure the run on")
     problems = [
         f"{file}: has no rows; {use}, so change the dataset's thresholds or the splits"
-        for file, use in ((train, "there is nothing to train on"), (val, "there is nothing to measure the run on"))
+        for file, use in zip(files, uses, strict=True)
         if not count_rows(file)
     ]
-    config = read_json(model / "config.json") if (model / "config.json").is_file() else {}
     limit = float((config.get("text_config") or config).get("max_position_embeddings") or "inf")
-    for file in (train, val):
-        longest = 0
-        for row in read_rows(file, ["prompt_tokens", *_TOKENS[stage]]):
-            longest = max(longest, (row["prompt_tokens"] or 0) + max(row[name] or 0 for name in _TOKENS[stage]))
+    for file, rows in files.items():
+        longest = max((max(row.sequences) for row in rows or ()), default=0)
         if longest > limit:
             problems.append(f"{file}: has a row of {longest} tokens, the model takes {limit:.0f}; lower the context")
     return problems
+
+
+def _adapter_problems(run: ResolvedRun, sizes: Architecture | None) -> list[str]:
+    """Return names of an adapter's targets that no matrix of the model has: PEFT passes over them in silence."""
+    targets = run.recipe.get("lora_target_modules")
+    if not run.is_adapter or sizes is None or not isinstance(targets, list):
+        return []
+    known = {*sizes.linears, "all-linear"}  # never of what sees images
+    return [
+        f"recipe key lora_target_modules: {name!r} names no matrix of the model; use any of {', '.join(sizes.linears)}"
+        for name in targets
+        if name not in known
+    ]
 
 
 def _validation_problems(file: Path) -> list[str]:
@@ -85,8 +115,22 @@ def _validation_problems(file: Path) -> list[str]:
     return []
 
 
-def preflight(run: ResolvedRun, *, model: Path, train: Path, val: Path, validation: Path) -> dict[str, Any]:
-    """Return a report of a run: whether it can start, every problem, and its steps.
+def _schedule(run: ResolvedRun, rows: int, problems: list[str]) -> Schedule | None:
+    """Return the steps of a run whose recipe is right, and note what TRL refuses."""
+    try:
+        recipe = read_recipe(run)
+        steps = run_schedule(recipe, max(1, rows), max(1, run.gpu))
+        trainer_config(run, recipe, steps, Path("unused"), cpu=True)
+    except WinnowError as error:
+        problems.append(str(error))
+        return None
+    return steps
+
+
+def preflight(
+    run: ResolvedRun, *, model: Path, train: Path, val: Path, validation: Path, gpus: Gpus | None = None
+) -> dict[str, Any]:
+    """Return a report of a run: whether it can start, every problem, its steps, and what it will take.
 
     Args:
         run: the resolved run.
@@ -94,21 +138,23 @@ def preflight(run: ResolvedRun, *, model: Path, train: Path, val: Path, validati
         train: rendered rows to train on.
         val: rendered rows to measure on.
         validation: the dataset's validation report.
+        gpus: the site's; None knows nothing of them.
     """
+    gpus = gpus or Gpus()
+    rows = {file: row_tokens(run.stage, file) for file in (train, val)}
+    config = read_json(model / "config.json") if (model / "config.json").is_file() else {}
+    sizes, defaults = read_architecture(config), _defaults(run.stage)
     problems = recipe_problems(run)
-    if not problems:
-        problems += incompatible(run, _defaults(run.stage))
-    problems += (
-        _model_problems(model, run) + _row_problems(run.stage, train, val, model) + _validation_problems(validation)
-    )
-    steps = None
-    if not recipe_problems(run):
-        recipe = read_recipe(run)
-        try:
-            steps = run_schedule(recipe, max(1, count_rows(train)), max(1, run.gpu))
-            trainer_config(run, recipe, steps, Path("unused"), cpu=True)
-        except WinnowError as error:
-            problems.append(str(error))
+    sound = not problems
+    if sound:
+        problems += incompatible(run, defaults)
+    problems += _model_problems(model, run) + _row_problems(rows, config) + _validation_problems(validation)
+    steps = _schedule(run, count_rows(train), problems) if sound else None
+    told: dict[str, Any] | None = None
+    if steps is not None:
+        subject = Subject(run, defaults | run.recipe, sizes, rows[train], rows[val], steps, max(1, run.gpu))
+        problems += _adapter_problems(run, sizes) + memory_problems(subject, gpus)
+        told = estimate(subject, gpus)
     start = f"run {run.parent}" if run.parent else f"base model {run.model}"
     return {
         "run": run.name,
@@ -119,5 +165,6 @@ def preflight(run: ResolvedRun, *, model: Path, train: Path, val: Path, validati
         "reference": start if run.stage == "dpo" else None,
         "rows": {"train": count_rows(train), "val": count_rows(val)},
         "steps": dataclasses.asdict(steps) if steps is not None else None,
+        "estimate": told,
         "software": installed(["torch", "transformers", "trl", "peft", "accelerate"]),
     }

@@ -1,7 +1,7 @@
 """A study and a site as they are written, a study as the rules get it, and their JSON schemas."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ class Study(Settings):
 
     study: Name
     description: str = Field("", description="one sentence for the head of the report")
+    license: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] = Field(
+        "unknown",
+        description="for the cards: the hub's name of the licence under which data and models may be passed on",
+    )
     corpora: dict[Name, Corpus]
     signal: ChecklistSignal
     datasets: dict[Name, Dataset]
@@ -40,6 +44,20 @@ class Interpreters(Settings):
     report: str | None = None
 
 
+class Gpus(Settings):
+    """The GPUs that trainings get here, for the estimates that are made before. They change no result."""
+
+    memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="10^9 bytes of one; runs that cannot fit are refused. null refuses none"
+    )
+    tflops: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="peak rate of one in bfloat16, dense, 10^12 a second; null tells no time"
+    )
+    mfu: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.4, description="share of the peak that training is assumed to reach (docs/methods.md, Estimates)"
+    )
+
+
 class Site(Settings):
     """config.yaml: where things lie on this machine."""
 
@@ -47,6 +65,7 @@ class Site(Settings):
     data_root: str = Field("data", description="replaces {data_root} in the paths of a study")
     trackers: tuple[Literal["wandb", "trackio", "tensorboard"], ...] = Field((), description="besides metrics.jsonl")
     interpreters: Interpreters = Field(default_factory=Interpreters)
+    gpus: Gpus = Field(default_factory=Gpus)
 
 
 class ResolvedStudy(Settings):
@@ -54,6 +73,7 @@ class ResolvedStudy(Settings):
 
     study: Name
     description: str
+    license: str
     corpora: dict[Name, Corpus]
     signal: ChecklistSignal
     datasets: dict[Name, Dataset]

@@ -1,0 +1,79 @@
+"""From wildcards to files: what the cards of models and datasets are written from."""
+
+
+def ancestors(study, run):
+    """Return a run and those that it descends from, as they are resolved."""
+    found = [study.runs[run]]
+    while found[-1].parent:
+        found.append(study.runs[found[-1].parent])
+    return found
+
+
+def images_manifests(study, dataset, modality):
+    """Return the manifest of the images that a modality shows of a dataset's corpus, if it shows any."""
+    corpus = STUDIES[study].datasets[dataset].corpus
+    return [f"results/{study}/corpus/{corpus}/images/{modality}.manifest.json"] if shows_images(modality) else []
+
+
+def dataset_manifests(study, dataset):
+    """Return what says how a dataset was rendered: in every modality, since each may have the others' rows."""
+    folder = f"results/{study}/datasets/{dataset}"
+    return [
+        file
+        for modality in STUDIES[study].modalities
+        for file in (
+            *(f"{folder}/{modality}/{step}.manifest.json" for step in ("render", "align")),
+            f"results/{study}/models/{STUDIES[study].modalities[modality].model}/manifest.json",
+            *images_manifests(study, dataset, modality),
+        )
+    ]
+
+
+def ancestry(wildcards):
+    """Return the manifests that a run's card follows back: its own and its ancestors', those of data and models."""
+    study, folder = study_of(wildcards), f"results/{wildcards.study}"
+    corpora = [
+        f"{folder}/corpus/{corpus}/{step}.manifest.json" for corpus in study.corpora for step in ("ingest", "splits")
+    ]
+    chosen = [f"{folder}/datasets/{dataset}/choose.manifest.json" for dataset in study.datasets]
+    checklist = [f"{folder}/checklist/manifest.json"] if study.signal.optimize is not None else []
+    own = {
+        file
+        for run in ancestors(study, wildcards.run)
+        for file in (
+            f"{folder}/runs/{run.name}/manifest.json",
+            model_ready(wildcards.study, run.name),
+            f"{folder}/models/{run.model}/manifest.json",
+            *dataset_manifests(wildcards.study, run.dataset),
+        )
+    }
+    return sorted({*own, *corpora, *chosen, *checklist, f"{folder}/scores/scores.manifest.json"})
+
+
+def card_metrics(wildcards):
+    """Return the measurements of a run and of the untrained model."""
+    folder = f"results/{wildcards.study}/evaluation/heldout"
+    names = (wildcards.run, f"base_{run_of(wildcards).modality}")
+    return [f"{folder}/{name}/metrics.json" for name in names]
+
+
+def card_spec(wildcards):
+    """Return what cards need to know of a study: all but where and how long its jobs may run."""
+    study = study_of(wildcards)
+    settings = study.model_dump(mode="json")
+    settings["signal"] = scoring_settings(study.signal)
+    settings["runs"] = {name: training_settings(run) for name, run in study.runs.items()}
+    return spec(settings)
+
+
+def cards(study):
+    """Return the cards of every dataset and every run of a study."""
+    folder, settings = f"results/{study}", STUDIES[study]
+    return [
+        *(
+            f"{folder}/datasets/{dataset}/{modality}/dataset_card.md"
+            for dataset in settings.datasets
+            for modality in settings.modalities
+        ),
+        *(f"{folder}/runs/{run}/model_card.md" for run in settings.runs),
+    ]
