@@ -18,7 +18,13 @@ from winnow.reporting.sources import Results
 from winnow.scoring.gather import merged_rows
 from workflow import snakemake
 
-RUNS = {"sft_clean": "sft", "sft_lora_clean": "sft", "dpo_clean-beta0.05": "dpo", "dpo_clean-beta0.1": "dpo"}
+MODALITIES = ("clean", "clean_images", "vision")
+RUNS = {
+    **{f"sft_{modality}": "sft" for modality in MODALITIES},
+    **{f"dpo_{modality}-beta0.1": "dpo" for modality in MODALITIES},
+    "sft_lora_clean": "sft",
+    "dpo_clean-beta0.05": "dpo",
+}
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +91,10 @@ def test_no_prompt_is_in_two_splits(results):
                 assert seen.setdefault(row["prompt_id"], split) == split
 
 
+@pytest.mark.parametrize("modality", MODALITIES)
 @pytest.mark.parametrize("dataset", ["sft", "dpo"])
-def test_validation_passed_and_checked_something(results, dataset):
-    report = read_json(results / f"datasets/{dataset}/clean/validation.json")
+def test_validation_passed_and_checked_something(results, dataset, modality):
+    report = read_json(results / f"datasets/{dataset}/{modality}/validation.json")
     assert report["ok"] is True
     assert sum(rule["checked"] for rule in report["rules"] if rule["status"] == "pass") > 0
     common = {"C2", "C3", "C4", "C5", "C7", "C8a", "C8b", "C9", "C10"}

@@ -13,40 +13,55 @@ SCORES = [
     "Reading the corpus papers of demo",
 ]
 CHOICES = ["Pairing the responses of dpo of demo", "Selecting the responses of sft of demo"]
-MODEL = ["Preparing the base model text of demo"]
-RENDERED = [f"{job} {dataset} of demo as clean" for job in ("Rendering", "Aligning") for dataset in ("dpo", "sft")]
-VALIDATED = ["Validating dpo of demo as clean, from source", "Validating sft of demo as clean, from source"]
+MODALITIES = ("clean", "clean_images", "vision")
+DRAWN = [f"Drawing the images of papers of demo for {modality}" for modality in MODALITIES[1:]]
+MODELS = ["Preparing the base model text of demo", "Preparing the base model vision of demo"]
+RENDERED = [
+    f"{job} {dataset} of demo as {modality}"
+    for job in ("Rendering", "Aligning")
+    for dataset in ("dpo", "sft")
+    for modality in MODALITIES
+]
 EXPORTED = ["Exporting the datasets of demo for llama_factory", "Exporting the datasets of demo for verl"]
-VALIDATION = sorted({*SCORES, *CORPUS, *CHOICES, *MODEL, *RENDERED, *VALIDATED})
-DATASETS = sorted({*VALIDATION, *EXPORTED})
-SFT = [
-    "Checking the settings of sft_clean of demo",
-    "Checking the settings of sft_lora_clean of demo",
-    "Merging the adapter of sft_lora_clean of demo",
-    "Training sft_clean of demo (SFT) on 0 GPUs",
-    "Training sft_lora_clean of demo (SFT) on 0 GPUs",
-]
-ONE_DPO = [
-    "Checking the settings of dpo_clean-beta0.1 of demo",
-    "Checking the settings of sft_clean of demo",
-    "Training dpo_clean-beta0.1 of demo (DPO) on 0 GPUs",
-    "Training sft_clean of demo (SFT) on 0 GPUs",
-]
-DPO = [
-    *ONE_DPO,
-    "Checking the settings of dpo_clean-beta0.05 of demo",
-    "Training dpo_clean-beta0.05 of demo (DPO) on 0 GPUs",
-]
+# All modalities have the same rows, so the data of one need the rendering of all.
+DATA = {*SCORES, *CORPUS, *CHOICES, *MODELS, *DRAWN, *RENDERED}
+
+
+def validated(*modalities):
+    return {f"Validating {dataset} of demo as {name}, from source" for dataset in ("dpo", "sft") for name in modalities}
+
+
+VALIDATION = {*DATA, *validated(*MODALITIES)}
+DATASETS = {*VALIDATION, *EXPORTED}
+RUNS = {
+    "sft_clean": "SFT",
+    "sft_clean_images": "SFT",
+    "sft_vision": "SFT",
+    "sft_lora_clean": "SFT",
+    "dpo_clean-beta0.05": "DPO",
+    "dpo_clean-beta0.1": "DPO",
+    "dpo_clean_images-beta0.1": "DPO",
+    "dpo_vision-beta0.1": "DPO",
+}
+
+
+def trained(*runs):
+    """The jobs of some runs, their data aside."""
+    jobs = {f"Training {run} of demo ({RUNS[run]}) on 0 GPUs" for run in runs}
+    jobs |= {f"Checking the settings of {run} of demo" for run in runs}
+    return jobs | {f"Merging the adapter of {run} of demo" for run in runs if "lora" in run}
+
+
+ALL = trained(*RUNS)
+ONE_DPO = {*DATA, *validated("clean"), *trained("sft_clean", "dpo_clean-beta0.1")}
 ANY_JUDGE = ('interpreters={"judge": "sh"}',)  # what it would run with does not change a plan
-RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"]
 EVALUATION = [
     "Comparing the runs of demo",
-    "Rendering the held-out rows of demo as clean",
-    "Aligning the held-out rows of demo as clean",
-    *(f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)),
+    *(f"{job} the held-out rows of demo as {name}" for job in ("Rendering", "Aligning") for name in MODALITIES),
+    *(f"Evaluating {run} of demo" for run in (*(f"base_{modality}" for modality in MODALITIES), *RUNS)),
 ]
 CARDS = [
-    *(f"Writing the card of the dataset {dataset} of demo as clean" for dataset in ("dpo", "sft")),
+    *(f"Writing the card of the dataset {data} of demo as {name}" for data in ("dpo", "sft") for name in MODALITIES),
     *(f"Writing the card of the model {run} of demo" for run in RUNS),
 ]
 REPORT = [
@@ -65,15 +80,15 @@ TARGETS = {
         *(f"Checking the settings of {run} of demo" for run in RUNS),
         "Writing down what the runs of demo will take",
     },
-    "sft": {*VALIDATION, *SFT},
-    "dpo": {*VALIDATION, *DPO},
-    "dpo_clean-beta0.1": {*VALIDATION, *ONE_DPO},
-    "results/demo/runs/dpo_clean-beta0.1/manifest.json": {*VALIDATION, *ONE_DPO},
-    "results/demo/models/text/manifest.json": {*MODEL, CORPUS[0]},
-    "evaluation": {*VALIDATION, *SFT, *DPO, *EVALUATION},
-    "cards": {*VALIDATION, *SFT, *DPO, *EVALUATION[1:], *CARDS},
-    "report": {*DATASETS, *SFT, *DPO, *EVALUATION, *REPORT},
-    "all": {*DATASETS, *SFT, *DPO, *EVALUATION, *REPORT},
+    "sft": {*VALIDATION, *trained(*(run for run in RUNS if RUNS[run] == "SFT"))},
+    "dpo": {*VALIDATION, *ALL - trained("sft_lora_clean")},
+    "dpo_clean-beta0.1": ONE_DPO,
+    "results/demo/runs/dpo_clean-beta0.1/manifest.json": ONE_DPO,
+    "results/demo/models/text/manifest.json": {MODELS[0], CORPUS[0]},
+    "evaluation": {*VALIDATION, *ALL, *EVALUATION},
+    "cards": {*VALIDATION, *ALL, *EVALUATION[1:], *CARDS},
+    "report": {*DATASETS, *ALL, *EVALUATION, *REPORT},
+    "all": {*DATASETS, *ALL, *EVALUATION, *REPORT},
 }
 
 

@@ -8,12 +8,14 @@ import pytest
 
 from workflow import plan
 
-RUNS = ["dpo_clean-beta0.05", "dpo_clean-beta0.1", "sft_clean", "sft_lora_clean"]
-DPO = RUNS[:2]
+MODALITIES = ("clean", "clean_images", "vision")
+DPO = ["dpo_clean-beta0.05", *(f"dpo_{modality}-beta0.1" for modality in MODALITIES)]
+SFT = [f"sft_{modality}" for modality in MODALITIES]
+RUNS = [*DPO, *SFT, "sft_lora_clean"]
 PAGES = ["Comparing the runs of demo", "Writing the report of demo"]
 SAVED = "Saving the resolved settings of demo"
 CARDS = [
-    *(f"Writing the card of the dataset {dataset} of demo as clean" for dataset in ("dpo", "sft")),
+    *(f"Writing the card of the dataset {data} of demo as {name}" for data in ("dpo", "sft") for name in MODALITIES),
     *(f"Writing the card of the model {run} of demo" for run in RUNS),
 ]
 # What follows from any change of the study, however small: the settings are saved and told anew.
@@ -90,7 +92,7 @@ def test_other_gpus_are_estimated_anew_and_retrain_nothing(demo):
 
 
 def test_a_new_beta_trains_one_run(demo):
-    edit(demo / "studies/demo.yaml", "beta: [0.05, 0.1]", "beta: [0.05, 0.1, 0.5]")
+    edit(demo / "studies/demo.yaml", "beta: [0.05]", "beta: [0.05, 0.5]")
     run = "dpo_clean-beta0.5"
     expected = [
         *checked(run),
@@ -111,17 +113,18 @@ def test_a_changed_dpo_setting_leaves_sft_alone(demo):
 
 def test_a_changed_sft_setting_retrains_its_children_only(demo):
     edit(demo / "recipes/sft_tiny.yaml", "weight_decay: 0.0", "weight_decay: 0.1")
-    trained = ("sft_clean", *DPO)
-    expected = [*checked("sft_clean"), *retrained(*trained), *PAGES, *TOLD]
+    expected = [*checked(*SFT), *retrained(*SFT, *DPO), *PAGES, *TOLD]
     assert plan(demo) == sorted([*expected, "Exporting the datasets of demo for llama_factory"])
 
 
 def test_a_changed_pairing_threshold_rescores_nothing_and_leaves_sft_alone(demo):
     edit(demo / "studies/demo.yaml", "policy: contrastive}", "policy: contrastive, max_pairs_per_prompt: 1}")
-    data = ["Pairing the responses of dpo of demo", "Rendering dpo of demo as clean"]
-    data += ["Aligning dpo of demo as clean", "Validating dpo of demo as clean, from source"]
+    data = ["Pairing the responses of dpo of demo"]
+    for modality in MODALITIES:
+        data += [f"{job} dpo of demo as {modality}" for job in ("Rendering", "Aligning")]
+        data += [f"Validating dpo of demo as {modality}, from source"]
     data += [f"Exporting the datasets of demo for {name}" for name in ("llama_factory", "verl")]
-    measured = [f"Evaluating {run} of demo" for run in ("base_clean", *RUNS)]
+    measured = [f"Evaluating {run} of demo" for run in (*(f"base_{name}" for name in MODALITIES), *RUNS)]
     expected = {*data, *checked(*DPO), *retrained(*DPO), *measured, *PAGES, *TOLD}
     assert plan(demo) == sorted(expected)
 
@@ -187,6 +190,17 @@ def test_a_deleted_output_is_made_again_with_what_follows(demo):
     assert plan(demo) == ["Writing the report of demo"]
     (demo / "results/demo/comparison/comparison.json").unlink()
     assert plan(demo) == sorted(PAGES)
+
+
+def test_a_longer_context_of_one_modality_is_rendered_alone_and_chooses_nothing(demo):
+    edit(demo / "studies/demo.yaml", "vision: {model: vision, context: 1088", "vision: {model: vision, context: 1089")
+    jobs = plan(demo)
+    assert "Rendering sft of demo as vision" in jobs
+    assert "Drawing the images of papers of demo for vision" not in jobs
+    # The same rows in every modality: what fits into one decides about all.
+    assert "Aligning sft of demo as clean" in jobs
+    assert "Rendering sft of demo as clean" not in jobs
+    assert not [job for job in jobs if re.match(r"Judging|Gathering|Reading|Splitting|Pairing|Selecting", job)]
 
 
 def test_an_intermediate_file_that_nothing_asks_for_may_be_deleted(demo):
