@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from winnow.numerics.masks import masked_sum
+from winnow.numerics.masks import masked_normalize
 from winnow.numerics.preferences import PairLogps
 
 
@@ -66,7 +66,7 @@ class Watch:
             {
                 "tokens": inputs["attention_mask"].sum(),
                 "response_tokens": mask.sum(),
-                "entropy": masked_sum(policy.entropy[:, -width:], mask),
+                "entropy": masked_normalize(policy.entropy[:, -width:], mask),
             },
         )
         if self.beta is not None:
@@ -75,7 +75,7 @@ class Watch:
     def _count_pairs(self, inputs: dict[str, Any], mask: Tensor, mode: str) -> None:
         assert self._outputs
         width = mask.shape[1]
-        sums = [masked_sum(output.log_probs[:, -width:].float(), mask, 1) for output in self._outputs]
+        sums = [masked_normalize(output.log_probs[:, -width:].float(), mask, dim=1) for output in self._outputs]
         chosen, rejected = sums[0].chunk(2)
         if "ref_chosen_logps" in inputs:
             reference: tuple[Tensor, ...] = (inputs["ref_chosen_logps"], inputs["ref_rejected_logps"])
