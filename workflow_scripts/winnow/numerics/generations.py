@@ -72,7 +72,7 @@ def log_generations(
     order = {prompt: index for index, prompt in enumerate(chosen)}
     kept = [one for one in generations if one["prompt"] in order]
     kept.sort(key=lambda one: (order[one["prompt"]], one["response"]))
-    rows = [{**one, "reward": dict(grader(one["response"], one["ground_truth"]))} for one in kept]
+    rows: list[dict[str, Any]] = [{**one, "reward": dict(grader(one["response"], one["ground_truth"]))} for one in kept]
     right = [row["tokens"] for row in rows if row["reward"]["answer_reward"] == 1]
     wrong = [row["tokens"] for row in rows if row["reward"]["answer_reward"] != 1]
     names = ("format_reward", "answer_reward", "reward")

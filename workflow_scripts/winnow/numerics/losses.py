@@ -78,4 +78,4 @@ def split_documents(values: Tensor, starts: Tensor) -> Tensor:
         starts: where each document begins, and last where the row ends. Shape: [documents + 1].
     """
     lengths: list[int] = starts.diff().tolist()
-    return torch.nn.utils.rnn.pad_sequence(list(values[0].split(lengths)), batch_first=True)
+    return torch.nn.utils.rnn.pad_sequence(list(torch.split(values[0], lengths)), batch_first=True)

@@ -67,7 +67,7 @@ def dpo_loss(pairs: PairLogps, beta: float) -> Tensor:
     return -logsigmoid(beta * pairs.margin)
 
 
-def compute_per_instance_dpo_loss(
+def compute_per_instance_dpo_loss(  # noqa: PLR0917 - the contract's own signature
     lm: Any, lm_ref: Any, tokenizer: Any, beta: float, prompt: str, response_chosen: str, response_rejected: str
 ) -> Tensor:
     """Return the DPO loss of one pair of texts in Alpaca's format, in nats, as a scalar on the device of `lm`.

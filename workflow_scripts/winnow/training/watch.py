@@ -22,6 +22,7 @@ class Watch:
 
     def __init__(self, beta: float | None) -> None:
         self.beta = beta  # None: not a preference training
+        self.last: Any = None  # what the policy answered to the last batch, with its graph
         self._outputs: list[Any] | None = None
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._seconds = 0.0
@@ -42,6 +43,7 @@ class Watch:
         self._outputs = []
         try:
             yield
+            self.last = self._outputs[0]
             with torch.no_grad():
                 self._count(inputs, mode)
         finally:
@@ -64,7 +66,7 @@ class Watch:
         self._add(
             mode,
             {
-                "tokens": inputs["attention_mask"].sum(),
+                "tokens": _tokens_in(inputs),
                 "response_tokens": mask.sum(),
                 "entropy": masked_normalize(policy.entropy[:, -width:], mask),
             },
@@ -110,6 +112,11 @@ class Watch:
             values["peak_memory_mb"] = peak_memory_mb()
             self._seconds = 0.0
         return values
+
+
+def _tokens_in(inputs: dict[str, Any]) -> Tensor:
+    """Return how many tokens a batch has, without padding; packed rows have none."""
+    return inputs["attention_mask"].sum() if "attention_mask" in inputs else torch.tensor(inputs["input_ids"].numel())
 
 
 def _preference_values(sums: dict[str, float], beta: float) -> dict[str, float]:
