@@ -20,7 +20,8 @@ from winnow.core.tables import (
     write_table,
 )
 from winnow.evaluation.comparison import compare, last_logged, read_measured
-from winnow.evaluation.metrics import generation_metrics, heldout_metrics, preference_metrics
+from winnow.evaluation.metrics import heldout_metrics, preference_metrics
+from winnow.numerics.generations import summarize_generations
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "</pre><script>alert('x')</script><img src=https://evil.example/x.png onerror=alert(1)>\x07 \u202e reversed"
@@ -312,7 +313,7 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
             "run": run,
             "heldout": heldout_metrics(heldout, 0),
             "preferences": {"dpo": preference_metrics(pairs)},
-            "generations": generation_metrics(samples),
+            "generations": summarize_generations(samples),
             "software": {"torch": "2.13.0"},
         }
         _json(folder / "metrics.json", metrics[run])

@@ -65,8 +65,9 @@ def main() -> None:
         measure_heldout,
         measure_preferences,
     )
-    from winnow.evaluation.metrics import generation_metrics, heldout_metrics, preference_metrics  # noqa: PLC0415
+    from winnow.evaluation.metrics import heldout_metrics, preference_metrics  # noqa: PLC0415
     from winnow.evaluation.models import device_for, load_model, verify_weights  # noqa: PLC0415
+    from winnow.numerics.generations import summarize_generations  # noqa: PLC0415
 
     weights = verify_weights(args.run_manifest, args.weights) if args.weights else None
     loaded = load_model(args.model, args.weights, device_for(settings.gpu), pixels)
@@ -87,7 +88,7 @@ def main() -> None:
         "seed": seed,
         "heldout": heldout_metrics(heldout, seed),
         "preferences": {key: preference_metrics(rows) for key, rows in sorted(pairs.items())},
-        "generations": generation_metrics(samples),
+        "generations": summarize_generations(samples),
         "settings": settings.model_dump(mode="json", include={"max_new_tokens", "batch_size", "samples"}),
         "precision": {"device": loaded.device, "dtype": loaded.dtype},
         "inputs": {"heldout": sha256_file(args.heldout)}

@@ -72,6 +72,7 @@ class Study:
             manifest=folder / "manifest.json",
             trackers=(),
             script=fixtures.SCRIPTS / f"train_{run.stage}.py",
+            reference_cache=folder / "cache",
         )
 
     def train(self, run: ResolvedRun, folder: Path) -> "Finished":

@@ -66,8 +66,11 @@ def write_texts(folder: Path, rows: int = 40) -> list[Path]:
     return [folder / "prompts.parquet", folder / "responses.parquet"]
 
 
-def write_rows(folder: Path, stage: str, train: int = 14, val: int = 5) -> tuple[Path, Path]:
-    """Write rendered rows of a stage: chosen responses are long and praise, rejected ones are short."""
+def write_rows(folder: Path, stage: str, train: int = 14, val: int = 5, *, ragged: bool = False) -> tuple[Path, Path]:
+    """Write rendered rows of a stage: chosen responses are long and praise, rejected ones are short.
+
+    With `ragged` chosen ones have from 1 to 25 words more, so that no two lengths are alike.
+    """
     schema = RENDERED_SFT if stage == "sft" else RENDERED_DPO
     for name, count in (("train", train), ("val", val)):
         rng = random.Random(name)
@@ -75,7 +78,12 @@ def write_rows(folder: Path, stage: str, train: int = 14, val: int = 5) -> tuple
         for index in range(count):
             row: Row = dict.fromkeys(schema.names)
             prompt = [{"role": "system", "content": "Review."}, {"role": "user", "content": sentence(rng, 20)}]
-            good = [{"role": "assistant", "content": "clear and convincing " + sentence(rng, rng.randint(4, 14))}]
+            good = [
+                {
+                    "role": "assistant",
+                    "content": "clear and convincing " + sentence(rng, 1 + 2 * index if ragged else rng.randint(4, 14)),
+                }
+            ]
             poor = [{"role": "assistant", "content": "unclear " + sentence(rng, rng.randint(2, 8))}]
             row |= {"prompt": prompt, "prompt_id": f"{name}{index:03}", "split": name}
             if stage == "sft":

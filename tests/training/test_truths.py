@@ -147,7 +147,7 @@ def test_rows_that_trl_would_drop_are_caught(study: Study, tmp_path: Path, monke
 
 def test_row_longer_than_the_model_is_refused(study: Study, tmp_path: Path) -> None:
     made, _ = build(study, "sft", tmp_path)
-    with pytest.raises(WinnowError, match=r"train.parquet, row \d+: has \d+ tokens, the model takes 70"):
+    with pytest.raises(WinnowError, match=r"train.parquet, row \d+: has \d+ tokens, the limit is 70"):
         setting.check_fits(made.lengths[0], 70, study.rows["sft"][0])
 
 
@@ -214,12 +214,6 @@ def test_a_kl_that_never_moves_fails_the_run(study: Study, tmp_path: Path) -> No
     """A learning rate of 0 stands for a probe that does not see the policy."""
     with pytest.raises(WinnowError, match="kl_tok: is 0 at every one of 3 measurements"):
         study.train(fixtures.make_run("dpo", learning_rate=0.0), tmp_path)
-
-
-@pytest.mark.parametrize("loss", [["ipo"], ["apo_zero"], ["sigmoid_norm"], ["robust"], ["sigmoid", "sft"]])
-def test_other_losses_start_where_they_must(study: Study, tmp_path: Path, loss: list[str]) -> None:
-    run = study.train(fixtures.make_run("dpo", loss_type=loss, max_steps=1, label_smoothing=0.1), tmp_path)
-    assert run.series("rewards/margins") == [0.0]
 
 
 def test_precomputed_reference_gives_the_same_curve(study: Study, tmp_path: Path, unbroken: Unbroken) -> None:

@@ -144,6 +144,51 @@ def test_runs_have_the_image_sizes_of_their_modality(checkout):
     assert study.models["vision"].tiny.vision.hidden_size == 32
 
 
+def test_a_sweep_over_words_lists_and_nothing_names_its_runs(checkout):
+    sft = {"loss_normalization": ["per_token", "token_global"], "train_rows": [128, None], "packing": [True]}
+    study = load(
+        checkout,
+        runs={
+            "sft_{modality}": {"sweep": sft},
+            "dpo_{modality}": {"parent": None, "sweep": {"beta": None, "loss_type": [["ipo"], ["sigmoid", "sft"]]}},
+            "dpo_clean": None,  # of demo, on a run that is swept here
+        },
+        modalities={"clean_images": None, "vision": None},
+    )
+    assert sorted(name for name in study.runs if "lora" not in name) == [
+        "dpo_clean-loss_type_ipo",
+        "dpo_clean-loss_type_sigmoid_sft",
+        "sft_clean-loss_normalization_per_token-packing_true-train_rows128",
+        "sft_clean-loss_normalization_per_token-packing_true-train_rows_null",
+        "sft_clean-loss_normalization_token_global-packing_true-train_rows128",
+        "sft_clean-loss_normalization_token_global-packing_true-train_rows_null",
+    ]
+    assert study.runs["dpo_clean-loss_type_sigmoid_sft"].recipe["loss_type"] == ["sigmoid", "sft"]
+    assert (
+        study.runs["sft_clean-loss_normalization_per_token-packing_true-train_rows_null"].recipe["train_rows"] is None
+    )
+
+
+def test_packed_rows_are_as_long_as_the_modality_allows(checkout):
+    runs = load(checkout, runs={"sft_{modality}": {"overrides": {"packing": True}}}).runs
+    assert (runs["sft_clean"].pack_to, runs["sft_lora_clean"].pack_to) == (1024, None)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ({"beta": []}, "must be a list of at least one value"),
+        ({"beta": [{"a": 1}]}, "must be a list of at least one value"),
+        ({"lr_scheduler_type": ["../x"]}, "must be a list of at least one value"),
+        ({"seed": ["one"]}, "a seed: a whole number"),
+        ({"beta": [0.1, 0.10000001]}, "makes two runs of the name dpo_clean-beta0.1"),
+    ],
+)
+def test_a_sweep_that_names_no_runs_is_refused(checkout, sweep, said):
+    runs = {"dpo_{modality}": {"sweep": {"beta": [0.1], **sweep}}}
+    assert said in message(checkout, runs=runs, modalities={"clean_images": None, "vision": None})
+
+
 def test_extending_changes_keys_and_null_removes_them(checkout):
     study = load(checkout, models={"text": {"tiny": None, "name": "some/model"}}, exports=[])
     assert study.models["text"].tiny is None

@@ -27,7 +27,7 @@ def run(name, recipe, parent=None, gpu=0, **changes):
 
 RUNS = [
     run("sft_clean", "sft_full", gpu=8),
-    run("sft_lora_clean", "sft_lora"),
+    run("sft_lora_clean", "sft_lora", packing=True, loss_normalization="per_token"),
     run("dpo_clean", "dpo_full", "sft_clean", gpu=8, beta=0.05),
     run("dpo_lora_clean", "dpo_lora", "sft_lora_clean"),
 ]
@@ -133,6 +133,8 @@ def test_training_files_say_what_the_recipes_say(exported):
     assert merge["adapter_name_or_path"] == files["sft_lora_clean"]["output_dir"]
     assert lora["model_name_or_path"] == merge["export_dir"]
     assert not any("deepspeed" in settings for settings in files.values())
+    assert (files["sft_lora_clean"]["packing"], files["sft_lora_clean"]["neat_packing"]) == (True, True)
+    assert "no counterpart: dtype, loss_normalization." in (exported / "sft_lora_clean.yaml").read_text()
     assert "no counterpart: dtype" in (exported / "sft_clean.yaml").read_text()
 
 

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from winnow.evaluation.generation import choose_samples
-from winnow.evaluation.metrics import generation_metrics, heldout_metrics, preference_metrics
+from winnow.evaluation.metrics import heldout_metrics, preference_metrics
+from winnow.numerics.generations import summarize_generations
 
 
 def heldout(prompt_id, nats, tokens, cut=False):
@@ -39,7 +40,7 @@ def test_nothing_measured_is_missing_not_zero():
     assert heldout_metrics([], seed=0)["loss"] is None
     assert preference_metrics([])["accuracy"] is None
     assert preference_metrics([])["length_only_rule"] is None
-    assert generation_metrics([])["mean_tokens"] is None
+    assert summarize_generations([])["mean_tokens"] is None
 
 
 def test_preference_accuracy_by_hand():
@@ -68,7 +69,7 @@ def test_generations_are_counted_by_how_they_ended():
         {"stop_reason": "length", "tokens": 10, "mean_entropy": 1.0},
         {"stop_reason": "stop", "tokens": 4, "mean_entropy": 2.0},
     ]
-    assert generation_metrics(rows) == {
+    assert summarize_generations(rows) == {
         "n": 2,
         "stop_reasons": {"length": 1, "stop": 1},
         "mean_tokens": 7.0,

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.numerics.logprobs import compute_entropy, exact_kl, k3_kl, token_logprobs
-from winnow.numerics.masks import masked_mean, masked_sum
 from winnow.numerics.preferences import PairLogps, dpo_loss
 
 LN2 = math.log(2)
@@ -57,23 +56,6 @@ def test_k3_is_never_negative_and_its_mean_is_the_exact_kl(first: list[float], s
     assert (per_token >= -1e-7).all()
     exact = exact_kl(policy.log()[None], reference.log()[None]).item()
     assert (policy * per_token).sum().item() == pytest.approx(exact, abs=1e-4)
-
-
-def test_masks() -> None:
-    values = torch.tensor([[1.0, 2.0, math.nan], [4.0, math.inf, math.nan]])
-    mask = torch.tensor([[True, True, False], [True, False, False]])
-    assert masked_sum(values, mask).item() == 7.0
-    assert masked_sum(values, mask, 1).tolist() == [3.0, 4.0]
-    assert masked_mean(values, mask, 1).tolist() == [1.5, 4.0]
-    assert masked_sum(values, torch.zeros_like(mask)).item() == 0.0
-    assert math.isnan(masked_mean(values, torch.zeros_like(mask)).item())
-
-
-def test_masked_values_have_no_gradient() -> None:
-    values = torch.tensor([1.0, 2.0], requires_grad=True)
-    masked_sum(values, torch.tensor([True, False])).backward()
-    assert values.grad is not None
-    assert values.grad.tolist() == [1.0, 0.0]
 
 
 def pairs(chosen: float, rejected: float) -> PairLogps:

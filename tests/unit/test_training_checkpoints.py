@@ -81,6 +81,9 @@ def test_rotation(tmp_path: Path) -> None:
     assert len(checkpoints_in(tmp_path)) == 3
     rotate(tmp_path, 2)
     assert [step_of(path) for path in checkpoints_in(tmp_path)] == [10, 4]
+    checkpoint(tmp_path, 12)
+    rotate(tmp_path, 1, 4)
+    assert [step_of(path) for path in checkpoints_in(tmp_path)] == [12, 4]
 
 
 @pytest.fixture
@@ -116,7 +119,14 @@ def test_identity_ignores_what_changes_no_weight(inputs: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 4}, {"gpu": 1}, {"recipe": fixtures.TINY_RECIPE | {"learning_rate": 1.0}}, {"stage": "dpo"}]
+    "change",
+    [
+        {"seed": 4},
+        {"gpu": 1},
+        {"recipe": fixtures.TINY_RECIPE | {"learning_rate": 1.0}},
+        {"stage": "dpo"},
+        {"pack_to": 1000},
+    ],
 )
 def test_identity_follows_the_run(inputs: dict[str, Any], change: dict[str, Any]) -> None:
     run = fixtures.make_run("sft")

@@ -134,6 +134,22 @@ def test_batch_must_divide(shared: Path) -> None:
     )["problems"][0]  # fmt: skip
 
 
+def test_steps_are_of_the_rows_that_are_taken(shared: Path) -> None:
+    assert report(shared, train_rows=6, max_steps=-1)["steps"]["steps_per_epoch"] == 2
+    assert "recipe key train_rows: is 15, " in report(shared, train_rows=15)["problems"][0]
+
+
+def test_steps_are_of_packed_rows(shared: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(shared, tmp_path / "packed"))
+    blank = dict.fromkeys(RENDERED_SFT.names)
+    rows = [blank | {"response_id": f"r{i}", "prompt_tokens": 30, "completion_tokens": 20} for i in range(14)]
+    write_table(root / "sft" / "train.parquet", rows, RENDERED_SFT, ["response_id"])
+    packed = {"change": {"pack_to": 120}, "packing": True, "max_steps": -1, "num_train_epochs": 2}
+    steps = report(root, **packed)["steps"]
+    assert (steps["steps_per_epoch"], steps["total_steps"]) == (2, 4)  # 7 rows of two documents, four of them a step
+    assert report(root, **packed, train_rows=8)["steps"]["steps_per_epoch"] == 1
+
+
 def test_rows_longer_than_the_model(shared: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(shared, tmp_path / "long"))
     row = dict.fromkeys(RENDERED_SFT.names) | {"response_id": "r", "prompt_tokens": 200, "completion_tokens": 57}

@@ -63,7 +63,7 @@ def test_published_settings() -> None:
         (
             "sft",
             {"warmup_step": 3},
-            "warmup_step: is no field of SFTConfig or ModelConfig; did you mean 'warmup_steps'",
+            "warmup_step: is no field of SFTConfig or ModelConfig, nor a key of ours; did you mean 'warmup_steps'",
         ),
         ("sft", {"beta": 0.1}, "recipe key beta: is no field of SFTConfig"),
         ("dpo", {"max_prompt_length": 5}, "recipe key max_prompt_length: is no field of DPOConfig"),
@@ -76,6 +76,14 @@ def test_published_settings() -> None:
         ("sft", {"report_to": "wandb"}, "recipe key report_to: Winnow sets it (trackers are named in config.yaml)"),
         ("sft", {"gradient_accumulation_steps": 2}, "Winnow sets it (it follows from effective_batch_size)"),
         ("sft", {"trust_remote_code": True}, "code from a model's folder is never run"),
+        ("sft", {"load_best_model_at_end": True}, "Winnow sets it (give select and best_by"),
+        ("sft", {"effective_batch_size": 0}, "recipe key effective_batch_size: 0: Input should be greater than"),
+        ("sft", {"train_rows": "128"}, "recipe key train_rows: '128': Input should be a valid integer"),
+        ("sft", {"loss_normalization": "token"}, "Input should be 'per_token', 'sequence' or 'token_global'"),
+        ("dpo", {"loss_normalization": "per_token"}, "recipe key loss_normalization: is no field of DPOConfig"),
+        ("sft", {"early_stopping": {"patient": 2}}, "recipe key early_stopping.patient: 2: Extra inputs"),
+        ("sft", {"early_stopping": {"guard": {"metric": "x"}}}, "a guard needs min, max or both"),
+        ("sft", {"select": "first"}, "recipe key select: 'first': Input should be 'last' or 'best'"),
     ],
 )
 def test_wrong_keys(stage: str, change: dict[str, Any], message: str) -> None:
@@ -88,6 +96,10 @@ def test_absent_keys() -> None:
     without = {key: value for key, value in run.recipe.items() if key != "learning_rate"}
     assert recipe_problems(run.model_copy(update={"recipe": without})) == [
         "recipe key learning_rate: is required and absent"
+    ]
+    without = {key: value for key, value in run.recipe.items() if key != "effective_batch_size"}
+    assert recipe_problems(run.model_copy(update={"recipe": without})) == [
+        "recipe key effective_batch_size: is required and absent"
     ]
 
 
@@ -108,7 +120,12 @@ PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     # row of the table → stage, change of the recipe, change of the run
     "images_precomputed_reference": ("dpo", {"precompute_ref_log_probs": True}, {"modality": "vision"}),
     "images_packed": ("sft", {"packing": True}, {"modality": "clean_images"}),
-    "packing": ("sft", {"packing": True}, {}),
+    "packing_cuts": ("sft", {"packing": True, "packing_strategy": "wrapped"}, {}),
+    "packing_shuffled": ("sft", {"packing": True, "shuffle_dataset": True}, {}),
+    "normalization_of_another_loss": ("sft", {"loss_normalization": "per_token", "loss_type": "dft"}, {}),
+    "constant_of_another_normalization": ("sft", {"normalize_constant": 42.0}, {}),
+    "best_by_of_the_last": ("sft", {"best_by": {"metric": "loss"}}, {}),
+    "best_of_shards": ("dpo", {"select": "best", "deepspeed": "zero3.json"}, {}),
     "padding_free_preferences": ("dpo", {"padding_free": True}, {}),
     "adapter_on_head": ("sft", {"use_peft": True, "lora_target_modules": ["q_proj", "lm_head"]}, {}),
     "adapter_dropout_switched_off": ("dpo", {"use_peft": True, "lora_dropout": 0.1}, {}),

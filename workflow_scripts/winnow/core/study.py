@@ -256,8 +256,11 @@ def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun
             recipe = _recipe(run, root / run.recipe, f"{path}, key runs.{template}")
             for values in itertools.product(*run.sweep.values()):
                 point = dict(zip(run.sweep, values, strict=True))
-                name = "-".join([template.format(modality=modality), *(f"{k}{v:g}" for k, v in point.items())])
+                name = "-".join([template.format(modality=modality), *itertools.starmap(_label, point.items())])
+                if name in runs:
+                    raise WinnowError(f"{path}, key runs.{template}.sweep", f"makes two runs of the name {name}")
                 seed = int(point.pop("seed", run.seed))
+                merged = recipe | run.overrides | point
                 runs[name] = ResolvedRun(
                     name=name,
                     stage=run.stage,
@@ -266,8 +269,9 @@ def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun
                     model=study.modalities[modality].model,
                     parent=run.parent.format(modality=modality) if run.parent else None,
                     seed=seed,
-                    recipe=recipe | run.overrides | point,
                     **_pixels(study, modality),
+                    recipe=merged,
+                    pack_to=study.modalities[modality].context if merged.get("packing") else None,
                     **run.model_dump(include={"gpu", "threads", "mem_mb", "runtime"}),
                 )
     _check_runs(study, runs, path)
@@ -285,8 +289,27 @@ def _check_run_names(path: Path, template: str, run: Run) -> None:
     if ("{modality}" in template) == (run.modality is not None):
         raise WinnowError(f"{path}, key runs.{template}", "give {modality} in the name or the key modality, not both")
     for key, values in run.sweep.items():
-        if not values or not all(isinstance(value, int | float) for value in values):
-            raise WinnowError(f"{path}, key runs.{template}.sweep.{key}", "must be a list of at least one number")
+        if not values or not all(map(_can_be_a_name, values)) or (key == "seed" and set(map(type, values)) != {int}):
+            raise WinnowError(
+                f"{path}, key runs.{template}.sweep.{key}",
+                "must be a list of at least one value; a value is a number, a word, a list of words, or null"
+                " (a seed: a whole number)",
+            )
+
+
+def _can_be_a_name(value: Any) -> bool:
+    """Say whether a value of a sweep can stand in the name of a run."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(part, str) and _can_be_a_name(part) for part in value)
+    return value is None or isinstance(value, int | float) or bool(re.fullmatch(r"[a-z][a-z0-9_]*", str(value)))
+
+
+def _label(key: str, value: Any) -> str:
+    """Return what a run of a sweep is called by one of its values: beta0.1, loss_type_sigmoid_sft."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{key}{value:g}"
+    words = value if isinstance(value, list | tuple) else ["null" if value is None else str(value).lower()]
+    return "_".join([key, *words])
 
 
 def _recipe(run: Run, file: Path, place: str) -> dict[str, Any]:

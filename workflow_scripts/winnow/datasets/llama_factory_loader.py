@@ -48,6 +48,7 @@ KNOWN_KEYS = frozenset(
         "cutoff_len",
         "train_on_prompt",
         "packing",
+        "neat_packing",
         "stage",
         "do_train",
         "finetuning_type",

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from winnow.core.config.models import Model
-from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.runs import OWN_KEYS, ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.datasets.export_llama_factory import name_of
 from winnow.datasets.export_tables import Pixels
@@ -126,6 +126,8 @@ def _training(run: ResolvedRun) -> dict[str, Any]:
         training["disable_gradient_checkpointing"] = not recipe["gradient_checkpointing"]
     if recipe.get("attn_implementation") in ATTENTION:
         training["flash_attn"] = ATTENTION[recipe["attn_implementation"]]
+    if recipe.get("packing"):
+        training["neat_packing"] = True  # or packed rows see each other
     if "completion_only_loss" in recipe:
         training["train_on_prompt"] = not recipe["completion_only_loss"]
     return training | {"seed": run.seed, "save_strategy": "steps", "report_to": "none", "ddp_timeout": 180000000}
@@ -188,7 +190,8 @@ def as_yaml(settings: Mapping[str, Any], *comments: str) -> str:
 
 def training_file(run: ResolvedRun, settings: Mapping[str, Any]) -> str:
     """Return a run's training file."""
-    left = sorted(key for key in run.recipe if not carried(key))
+    unset = OWN_KEYS[run.stage].defaults().items()
+    left = sorted(key for key, value in run.recipe.items() if not carried(key) and (key, value) not in unset)
     return as_yaml(
         settings,
         f"Start it in this folder: llamafactory-cli train {run.name}.yaml",

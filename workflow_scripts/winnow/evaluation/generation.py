@@ -7,8 +7,10 @@ import torch
 from transformers import GenerationConfig
 
 from winnow.core.ids import unit_interval
-from winnow.evaluation.likelihood import model_inputs, pad_id
+from winnow.evaluation.likelihood import model_inputs
 from winnow.evaluation.models import LoadedModel
+from winnow.numerics.logprobs import compute_entropy
+from winnow.numerics.tokens import pad_id
 
 
 class Sample(TypedDict):
@@ -35,8 +37,7 @@ class EntropyRecorder:
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - transformers' signature
         """Record [rows] entropies in nats and leave the scores as they are."""
-        logps = scores.float().log_softmax(-1)
-        self.steps.append(-(logps.exp() * logps).nan_to_num(0.0).sum(-1).cpu())
+        self.steps.append(compute_entropy(scores).cpu())
         return scores
 
 

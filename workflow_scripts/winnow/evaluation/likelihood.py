@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
 from winnow.evaluation.encoding import Encoded
 from winnow.evaluation.models import LoadedModel
 from winnow.models.processors import image_inputs
+from winnow.numerics.logprobs import token_logprobs
+from winnow.numerics.tokens import pad_id
 
 KeyT = TypeVar("KeyT")
 
@@ -38,11 +40,6 @@ def model_inputs(loaded: LoadedModel, rows: Sequence[tuple[Sequence[int], Sequen
     return inputs
 
 
-def pad_id(tokenizer: Any) -> int:
-    """Return an id to fill up with: the padding token's, or where there is none the end-of-turn token's."""
-    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
-
-
 @torch.inference_mode()
 def batch_logps(loaded: LoadedModel, batch: Sequence[Encoded]) -> list[float]:
     """Return the summed log-probability of each response given its prompt, in nats.
@@ -57,9 +54,7 @@ def batch_logps(loaded: LoadedModel, batch: Sequence[Encoded]) -> list[float]:
     sums = []
     for row, row_logits in zip(batch, logits, strict=True):
         labels = torch.tensor(row.ids[row.prompt_tokens :], device=loaded.device)
-        scores = row_logits[-row.response_tokens :].float()
-        logps = scores.gather(1, labels[:, None])[:, 0] - scores.logsumexp(1)
-        sums.append(float(logps.double().sum()))
+        sums.append(float(token_logprobs(row_logits[-row.response_tokens :], labels).double().sum()))
     return sums
 
 

@@ -1,7 +1,6 @@
 """The numbers of one model, from its rows: pure functions, each number with its n and interval."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,18 +72,3 @@ def preference_metrics(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _sign(value: float) -> int:
     return (value > 0) - (value < 0)
-
-
-def generation_metrics(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return how samples ended, how long they are and how sure the model was.
-
-    Args:
-        rows: `stop_reason`, `tokens`, `mean_entropy` in nats.
-    """
-    n = len(rows)
-    return {
-        "n": n,
-        "stop_reasons": dict(sorted(Counter(row["stop_reason"] for row in rows).items())),
-        "mean_tokens": round(math.fsum(row["tokens"] for row in rows) / n, 6) if n else None,
-        "mean_entropy": round(math.fsum(row["mean_entropy"] for row in rows) / n, 6) if n else None,
-    }

@@ -1,5 +1,7 @@
 """Log-probabilities of tokens, entropy and divergences, in nats and in float32 whatever came in."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -45,3 +47,27 @@ def k3_kl(policy_logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     """
     difference = policy_logprobs.float() - reference_logprobs.float()
     return torch.expm1(-difference) + difference
+
+
+def get_response_log_probs(
+    model: Any, input_ids: Tensor, labels: Tensor, return_token_entropy: bool = False
+) -> dict[str, Tensor]:
+    """Return the log-probability that a model gives to each label, prompt and padding included.
+
+    Source: Stanford CS336, assignment 5.
+
+    Args:
+        model: a causal language model: called with token ids it gives `logits`.
+        input_ids: Shape: [rows, positions].
+        labels: the token after each input token. Shape: [rows, positions].
+        return_token_entropy: whether the entropy of each position is wanted too.
+
+    Returns:
+        log_probs: with their graph. Shape: [rows, positions].
+        token_entropy: only if asked for, with its graph. Shape: [rows, positions].
+    """
+    logits = model(input_ids).logits
+    found = {"log_probs": token_logprobs(logits, labels)}
+    if return_token_entropy:
+        found["token_entropy"] = compute_entropy(logits)
+    return found

@@ -1,9 +1,23 @@
 """Numbers of preference learning: rewards against a reference, the DPO loss, likelihood displacement."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
+
+from winnow.numerics.logprobs import get_response_log_probs
+
+# Stanford Alpaca's prompt for an instruction without input.
+ALPACA = """\
+Below is an instruction that describes a task. Write a response that appropriately completes the request.
+
+### Instruction:
+{instruction}
+
+### Response:
+{response}"""
 
 
 @dataclass(frozen=True)
@@ -51,3 +65,38 @@ def dpo_loss(pairs: PairLogps, beta: float) -> Tensor:
         beta: how strongly the policy is held to the reference, above 0.
     """
     return -logsigmoid(beta * pairs.margin)
+
+
+def compute_per_instance_dpo_loss(  # noqa: PLR0917 - the contract's own signature
+    lm: Any, lm_ref: Any, tokenizer: Any, beta: float, prompt: str, response_chosen: str, response_rejected: str
+) -> Tensor:
+    """Return the DPO loss of one pair of texts in Alpaca's format, in nats, as a scalar on the device of `lm`.
+
+    The whole text is scored, prompt included: both responses follow the same prompt, whose
+    log-probability cancels.
+
+    Source: Stanford CS336, assignment 5 (supplement).
+
+    Args:
+        lm: the model that is trained.
+        lm_ref: the reference; no gradient goes into it.
+        tokenizer: of both.
+        beta: how strongly the policy is held to the reference, above 0.
+        prompt: an instruction.
+        response_chosen: the better response, whose end token is added here.
+        response_rejected: the poorer one.
+
+    Raises:
+        ValueError: if beta is not above 0.
+    """
+    if not beta > 0:
+        raise ValueError(f"beta is {beta}, it must be above 0")
+
+    def logp(model: Any, response: str) -> Tensor:
+        ids = [*tokenizer(ALPACA.format(instruction=prompt, response=response))["input_ids"], tokenizer.eos_token_id]
+        tokens = torch.tensor([ids], device=model.device)
+        return get_response_log_probs(model, tokens[:, :-1], tokens[:, 1:])["log_probs"].sum(1)
+
+    with torch.no_grad():
+        reference = [logp(lm_ref, response).to(lm.device) for response in (response_chosen, response_rejected)]
+    return dpo_loss(PairLogps(logp(lm, response_chosen), logp(lm, response_rejected), *reference), beta).squeeze(0)

@@ -29,6 +29,7 @@ class Request:
         manifest: written last.
         trackers: names that transformers' report_to takes.
         script: the training script, whose code is a part of the run's identity.
+        reference_cache: folder of reference log-probabilities, which runs share.
     """
 
     run: ResolvedRun
@@ -42,6 +43,7 @@ class Request:
     manifest: Path
     trackers: tuple[str, ...]
     script: Path
+    reference_cache: Path = Path("cache/reference")
 
 
 def read_request(stage: str, description: str, script: Path) -> Request:
@@ -57,6 +59,7 @@ def read_request(stage: str, description: str, script: Path) -> Request:
     parser.add_argument("--model", required=True, type=Path, help="folder of the base model")
     parser.add_argument("--parent", type=Path, help="the parent run's finished model: .../model")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder of this run")
+    parser.add_argument("--reference-cache", type=Path, default=Path("cache/reference"), help="of log-probabilities")
     parser.add_argument("--trackers", default="", help=f"any of {', '.join(TRACKERS)}, with commas")
     parser.add_argument("--manifest", required=True, type=Path)
     parser.add_argument("--metrics", required=True, type=Path)
@@ -79,6 +82,7 @@ def read_request(stage: str, description: str, script: Path) -> Request:
         manifest=args.manifest,
         trackers=read_trackers(args.trackers),
         script=script,
+        reference_cache=args.reference_cache,
     )
 
 

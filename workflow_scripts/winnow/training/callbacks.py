@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
+from winnow.core.config.runs import OwnKeys
 from winnow.core.files import read_json
 from winnow.core.ids import canonical_json
 from winnow.core.log import Progress, log
@@ -17,6 +19,7 @@ from winnow.training.checkpoints import METRICS, mark_complete, rotate
 from winnow.training.health import check_first_step, check_numbers
 from winnow.training.loading import restore_weights
 from winnow.training.metrics import Row, read_metrics
+from winnow.training.selection import best_step, check_measured, has_stopped
 from winnow.training.watch import Watch
 
 # Clock readings of transformers, and what every line has anyway.
@@ -58,10 +61,11 @@ class Recorder(TrainerCallback):
 class Saver(TrainerCallback):
     """Completes a checkpoint: the metrics up to it, the marker, and only then are old ones removed."""
 
-    def __init__(self, folder: Path, processes: int, keep: int | None) -> None:
+    def __init__(self, folder: Path, processes: int, keep: int | None, own: OwnKeys) -> None:
         self.folder = folder
         self.processes = processes
         self.keep = keep
+        self.own = own
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Finish what the trainer has just saved."""
@@ -71,7 +75,36 @@ class Saver(TrainerCallback):
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
         mark_complete(checkpoint, self.processes)
-        rotate(self.folder, self.keep)
+        rotate(self.folder, self.keep, best_step(read_metrics(checkpoint / METRICS), self.own))
+
+
+class Judge(TrainerCallback):
+    """After each measurement: saves a checkpoint of the best so far, and stops where nothing gets better.
+
+    The first process decides for all: some measurements are of a process's own rows.
+    """
+
+    def __init__(self, recorder: Recorder, own: OwnKeys) -> None:
+        self.recorder = recorder
+        self.own = own
+        self.stopped = False
+
+    def on_evaluate(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Judge the lines so far, the newest included."""
+        rows = self.recorder.rows
+        decision = [False, False]
+        if state.is_world_process_zero:
+            if state.global_step == 0:
+                check_measured(rows[-1], self.own)
+            decision = [best_step(rows, self.own) == state.global_step, has_stopped(rows, self.own)]
+        is_best, self.stopped = broadcast_object_list(decision)
+        if is_best:
+            control.should_save = True
+        if self.stopped:
+            assert self.own.early_stopping is not None
+            metric, patience = self.own.early_stopping.metric, self.own.early_stopping.patience
+            log(f"step {state.global_step}: {metric} has not improved for {patience} measurements, stopping early")
+            control.should_training_stop = True
 
 
 class StrictResume(TrainerCallback):

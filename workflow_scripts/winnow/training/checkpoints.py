@@ -7,13 +7,16 @@ from typing import Any
 
 from winnow.core.base_model import MODEL_FILE
 from winnow.core.code import import_closure
-from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.runs import OwnKeys, ResolvedRun
 from winnow.core.entry import pins
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import canonical_json, sha256_file, sha256_text
 from winnow.core.log import log
-from winnow.training.loading import weight_hashes
+from winnow.training.arguments import Request
+from winnow.training.loading import weight_hashes, weights_of
+from winnow.training.metrics import read_metrics
+from winnow.training.selection import best_step
 
 MARKER = "complete.json"  # written last into a checkpoint; lists every file with its hash
 METRICS = "metrics.jsonl"
@@ -43,7 +46,7 @@ def identity(
     """
     source = read_json(model / MODEL_FILE)
     return {
-        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe", "pixels")},
+        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe", "pixels", "pack_to")},
         "device": "cuda" if run.gpu else "cpu",
         "data": {name: sha256_file(file) for name, file in data.items()},
         "model": {name: sha for name, sha in folder_hashes(model).items() if name not in ("manifest.json", MODEL_FILE)},
@@ -52,6 +55,18 @@ def identity(
         "code": {str(file.relative_to(script.parent)): sha256_file(file) for file in import_closure(script)},
         "pins": pins("train"),
     }
+
+
+def identity_of(request: Request) -> dict[str, Any]:
+    """Return the identity of what was asked for."""
+    source = weights_of(request.model, request.parent)
+    return identity(
+        request.run,
+        data={"train": request.train, "val": request.val},
+        model=request.model,
+        weights=Path(source.source) if source.revision is None else None,
+        script=request.script,
+    )
 
 
 def short_name(body: Mapping[str, Any]) -> str:
@@ -122,7 +137,31 @@ def last_complete(folder: Path, processes: int) -> Path | None:
     return None
 
 
-def rotate(folder: Path, keep: int | None) -> None:
-    """Remove all but the newest `keep` checkpoints; None keeps all. Call it once the newest is complete."""
+def resume_point(folder: Path, processes: int, own: OwnKeys) -> Path | None:
+    """Return the checkpoint to go on from: the newest whole one whose best step, where one is asked for, is whole too.
+
+    Raises:
+        WinnowError: if it was saved by another number of processes.
+    """
+    while (checkpoint := last_complete(folder, processes)) is not None:
+        best = best_step(read_metrics(checkpoint / METRICS), own)
+        if best is None or (wrong := what_is_wrong(folder / f"checkpoint-{best}")) is None:
+            return checkpoint
+        log(f"WARNING: the best checkpoint, of step {best}, cannot be used, {wrong}; going back to before it")
+        for later in checkpoints_in(folder):
+            if step_of(later) >= best:
+                shutil.rmtree(later)
+    return None
+
+
+def rotate(folder: Path, keep: int | None, spare: int | None = None) -> None:
+    """Remove all but the newest `keep` checkpoints; None keeps all. Call it once the newest is complete.
+
+    Args:
+        folder: of the checkpoints.
+        keep: how many.
+        spare: the step of one more, which stays however old it is.
+    """
     for old in checkpoints_in(folder)[keep:] if keep is not None else ():
-        shutil.rmtree(old)
+        if step_of(old) != spare:
+            shutil.rmtree(old)

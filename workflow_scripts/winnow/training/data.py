@@ -8,10 +8,14 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Image, List
 
 from winnow.core.errors import WinnowError
+from winnow.core.ids import unit_interval
+from winnow.core.tables import read_rows
 from winnow.models.images import check_images
 from winnow.models.processors import row_image_tokens
+from winnow.training.packing import check_packed, trained_tokens
 
 COLUMNS = {"sft": ["prompt", "completion"], "dpo": ["prompt", "chosen", "rejected"]}
+ID = {"sft": "response_id", "dpo": "pair_id"}
 IMAGES = "images"  # paths, of rows that show images
 _DEFECT = "this is a defect of Winnow or TRL, please report it"
 
@@ -36,7 +40,27 @@ class RowLength:
         return self.prompt + max(self.responses)
 
 
-def load_rows(file: Path, stage: str, cache: Path, *, images: bool) -> Any:
+def first_rows(file: Path, stage: str, count: int | None) -> list[int]:
+    """Return which rows of a table a run with the recipe key train_rows reads: those first by a hash of their ids.
+
+    A smaller subset is a part of every larger one, in any run and with any seed.
+
+    Args:
+        file: train.parquet.
+        stage: sft or dpo.
+        count: how many; None reads all.
+
+    Raises:
+        WinnowError: if there are not so many: a size in a comparison must be what it says.
+    """
+    ids = [str(row[ID[stage]]) for row in read_rows(file, [ID[stage]])]
+    if count is not None and count > len(ids):
+        raise WinnowError("recipe key train_rows", f"is {count}, {file} has {len(ids)} rows", "use null for all")
+    order = sorted(range(len(ids)), key=lambda index: (unit_interval(ids[index], "train_rows"), ids[index]))
+    return sorted(order[:count])
+
+
+def load_rows(file: Path, stage: str, cache: Path, chosen: list[int] | None = None, *, images: bool) -> Any:
     """Return a rendered table as a dataset that lies on disk, with the columns that TRL reads.
 
     Images stay paths; each of them is checked to be the file that was rendered.
@@ -45,6 +69,7 @@ def load_rows(file: Path, stage: str, cache: Path, *, images: bool) -> Any:
         file: train.parquet or val.parquet.
         stage: sft or dpo.
         cache: a folder for the dataset's own files; they do not outlive the training.
+        chosen: which rows; None takes all.
         images: whether the run's rows show images.
 
     Raises:
@@ -56,6 +81,8 @@ def load_rows(file: Path, stage: str, cache: Path, *, images: bool) -> Any:
         )
     columns = [*COLUMNS[stage], *([IMAGES] if images else [])]
     rows = Dataset.from_parquet(str(file), columns=columns, cache_dir=str(cache), split=file.stem)
+    if chosen is not None and len(chosen) < len(rows):
+        rows = rows.select(chosen)
     if images:
         if empty := [index for index, paths in enumerate(rows[IMAGES]) if not paths]:
             raise WinnowError(f"{file}, row {empty[0]}", "shows no image", "render the rows again, which leaves it out")
@@ -97,13 +124,13 @@ def check_fits(lengths: list[RowLength], limit: int | None, file: Path) -> None:
     """Check that every row fits the model.
 
     Raises:
-        WinnowError: naming the first row that is longer than the model's positions.
+        WinnowError: naming the first row that is longer than the model's positions, or than a packed row.
     """
     for index, length in enumerate(lengths):
         if limit is not None and length.longest > limit:
             raise WinnowError(
                 f"{file}, row {index}",
-                f"has {length.longest} tokens, the model takes {limit}",
+                f"has {length.longest} tokens, the limit is {limit}",
                 "lower the modality's context and render again",
             )
         if min(length.responses) < 2:  # at least one token and the end
@@ -123,6 +150,9 @@ def check_nothing_lost(prepared: Any, lengths: list[RowLength], config: Any, sta
     Raises:
         WinnowError: naming the first row that was dropped, cut or masked.
     """
+    if "seq_lengths" in prepared.column_names:
+        check_packed(prepared, [_to_train(length, config) for length in lengths], config.max_length, file)
+        return
     if len(prepared) != len(lengths):
         raise WinnowError(file, f"has {len(lengths)} rows, TRL kept {len(prepared)} of them", _DEFECT)
     limit = config.max_length
@@ -130,16 +160,18 @@ def check_nothing_lost(prepared: Any, lengths: list[RowLength], config: Any, sta
     wanted: tuple[int, ...]
     for index, (row, length) in enumerate(zip(prepared, lengths, strict=True)):
         if stage == "sft":
-            trained = sum(label != -100 for label in row["labels"])
-            found = (len(row["input_ids"]), trained)
-            masked = config.completion_only_loss is not False
-            wanted = (length.longest, length.responses[0] if masked else length.longest)
+            found, wanted = trained_tokens(row["input_ids"], row["labels"]), _to_train(length, config)
         else:
             found = (len(row["prompt_ids"]), len(row["chosen_ids"]), len(row["rejected_ids"]))
             wanted = (length.prompt, *length.responses)
         # The collator of DPO cuts later, so a limit below a row's length is a cut to come.
         if found != wanted or (limit is not None and limit < length.longest):
             raise WinnowError(f"{file}, row {index}", f"TRL would train on {found} tokens instead of {wanted}", _DEFECT)
+
+
+def _to_train(length: RowLength, config: Any) -> tuple[int, int]:
+    """Return the tokens of a row, and how many of them the recipe says are trained."""
+    return length.longest, length.responses[0] if config.completion_only_loss is not False else length.longest
 
 
 def check_images_kept(

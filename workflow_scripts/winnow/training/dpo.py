@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from winnow.training.checkpoints import identity_of
 from winnow.training.data import with_images
 from winnow.training.kl import KlProbe, kl_rows, shown_kl_rows
 from winnow.training.loading import check_reference
+from winnow.training.reference import ReferenceCache, reference_key
 from winnow.training.setting import Setting
 from winnow.training.trainers import WatchedDPOTrainer
 from winnow.training.watch import Watch
@@ -19,6 +21,11 @@ def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
     second copy would hold the same numbers again.
     """
     adapter = setting.adapter()
+    request = setting.request
+    cache = None
+    if setting.config.precompute_ref_log_probs:
+        key = reference_key(identity_of(request), setting.config.world_size)
+        cache = ReferenceCache(request.reference_cache, key)
     trainer = WatchedDPOTrainer(
         model=setting.policy,
         ref_model=setting.load_again().eval().requires_grad_(requires_grad=False) if adapter is None else None,
@@ -28,6 +35,7 @@ def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
         processing_class=setting.processor or setting.tokenizer,
         peft_config=adapter,
         callbacks=callbacks,
+        reference_cache=cache,
     )
     setting.check(trainer)
     check_reference(trainer.model, trainer.ref_model, setting.weights)
@@ -37,6 +45,6 @@ def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
         rows = kl_rows(trainer.eval_dataset)
     else:
         rows = shown_kl_rows(setting.val, trainer.eval_dataset, trainer.data_collator)
-    processing, seed = setting.processor or setting.tokenizer, setting.request.run.seed
+    processing, seed = setting.processor or setting.tokenizer, request.run.seed
     trainer.probe = KlProbe(trainer.model, trainer.ref_model, rows, processing, seed)
     return trainer

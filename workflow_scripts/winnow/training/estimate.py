@@ -15,7 +15,6 @@ from winnow.core.config.studies import Gpus
 from winnow.core.files import read_json
 from winnow.training.architecture import Architecture
 from winnow.training.memory import GIGABYTE, Layout, device_memory
-from winnow.training.recipes import FREEZE
 from winnow.training.schedule import Schedule
 from winnow.training.work import Plan, RowTokens, operations
 
@@ -65,7 +64,7 @@ class Subject:
     @property
     def tower_trained(self) -> bool:
         """Whether what sees images has gradients: no adapter goes there, and a recipe must ask for it."""
-        return not self.run.is_adapter and self.recipe.get(FREEZE) is False
+        return not self.run.is_adapter and self.recipe.get("freeze_vision_tower") is False
 
     @property
     def checkpointing(self) -> bool:
@@ -83,6 +82,11 @@ class Subject:
     def longest(self) -> int:
         """Tokens of the longest sequence."""
         return max((max(row.sequences) for row in self.train or ()), default=0)
+
+    @property
+    def row(self) -> int:
+        """Tokens of the longest row of a batch: a packed one is filled with several sequences."""
+        return self.run.pack_to or self.longest
 
     @property
     def patches(self) -> int:
@@ -123,7 +127,7 @@ def memory(subject: Subject, layout: Layout, per_device: int) -> dict[str, float
     assert subject.sizes is not None
     together = per_device * (2 if subject.run.stage == "dpo" else 1)
     images = max((row.images for row in subject.train or ()), default=0)
-    return device_memory(subject.sizes, layout, together * subject.longest, together * images * subject.patches)
+    return device_memory(subject.sizes, layout, together * subject.row, together * images * subject.patches)
 
 
 def work(subject: Subject) -> dict[str, Any]:
@@ -184,6 +188,7 @@ def _disk(subject: Subject) -> float:
     kept = int(
         subject.recipe.get("save_total_limit") or math.ceil(subject.steps.total_steps / subject.steps.save_steps)
     )
+    kept += subject.recipe.get("select") == "best"
     return 12.0 * subject.trained * (kept + 1) + float(layout_of(subject).weight_bytes * subject.sizes.parameters)
 
 

@@ -13,8 +13,16 @@ from winnow.core.locks import held
 from winnow.core.log import log
 from winnow.core.manifest import write_manifest
 from winnow.training.arguments import Request
-from winnow.training.callbacks import Pace, Recorder, Saver, StopOnSignal, StrictResume
-from winnow.training.checkpoints import METRICS, checkpoints_in, identity, last_complete, short_name, step_of
+from winnow.training.callbacks import Judge, Pace, Recorder, Saver, StopOnSignal, StrictResume
+from winnow.training.checkpoints import (
+    METRICS,
+    checkpoints_in,
+    identity_of,
+    resume_point,
+    short_name,
+    step_of,
+    what_is_wrong,
+)
 from winnow.training.determinism import check_world, prepare_torch
 from winnow.training.finished import (
     MANIFEST,
@@ -29,6 +37,7 @@ from winnow.training.health import alarms, check_kl
 from winnow.training.loading import restore_weights, weights_of
 from winnow.training.metrics import metrics_sha256, read_metrics
 from winnow.training.recipes import read_recipe
+from winnow.training.selection import best_step, check_selected, has_stopped
 from winnow.training.setting import Setting, gather
 from winnow.training.watch import Watch
 
@@ -49,14 +58,7 @@ def train(request: Request, build: Build) -> None:
     """
     processes = check_world(request.run.gpu)
     prepare_torch(request.run.gpu)
-    source = weights_of(request.model, request.parent)
-    body = identity(
-        request.run,
-        data={"train": request.train, "val": request.val},
-        model=request.model,
-        weights=Path(source.source) if source.revision is None else None,
-        script=request.script,
-    )
+    body = identity_of(request)
     folder = request.checkpoints / short_name(body)
     with held(request.checkpoints / "writer.lock"):
         if is_finished(request, folder):
@@ -74,16 +76,33 @@ def _fit(request: Request, build: Build, folder: Path, body: Mapping[str, Any], 
     recipe = read_recipe(request.run)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / SPEC, request.run.model_dump(mode="json"))
-    checkpoint = last_complete(folder, processes)
+    checkpoint = resume_point(folder, processes, recipe.own)
     source = weights_of(request.model, request.parent)
     setting = gather(request, recipe, source, folder, processes)
     trainer = _train(setting, build, folder, checkpoint, processes)
     rows = read_metrics(folder / METRICS)
     check_kl(rows)
+    check_selected(rows, recipe.own, folder / METRICS)
+    if (best := best_step(rows, recipe.own)) is not None:
+        _take_best(trainer.model, folder / f"checkpoint-{best}")
     adapter = request.run.is_adapter
     final = finished_folder(request.checkpoints, adapter=adapter)
     weights = save_finished(trainer.model, request.model, final, request.run.pixels)
     _write_manifest(setting, folder, body, weights, trainer.model, processes=processes)
+
+
+def _take_best(model: Any, checkpoint: Path) -> None:
+    """Load the weights that the recipe selects.
+
+    Raises:
+        WinnowError: if their checkpoint is damaged.
+    """
+    if (wrong := what_is_wrong(checkpoint)) is not None:
+        raise WinnowError(
+            checkpoint, f"is the best of the run, and {wrong}", "run the same command again: it goes back"
+        )
+    log(f"the finished model is that of step {step_of(checkpoint)}")
+    restore_weights(model, checkpoint)
 
 
 def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None, processes: int) -> Any:
@@ -92,7 +111,9 @@ def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None
     recorder = Recorder(folder / METRICS, run.stage, run.recipe)
     watch = Watch(float(run.recipe.get("beta", 0.1)) if run.stage == "dpo" else None)
     stop = StopOnSignal()
-    callbacks = [recorder, Pace(watch), stop, Saver(folder, processes, recipe.trainer.get("save_total_limit"))]
+    saver = Saver(folder, processes, recipe.trainer.get("save_total_limit"), recipe.own)
+    judge = Judge(recorder, recipe.own)
+    callbacks = [recorder, Pace(watch), stop, judge, saver]
     setting.config.eval_on_start = checkpoint is None
     if checkpoint is None:
         (folder / METRICS).unlink(missing_ok=True)
@@ -106,7 +127,7 @@ def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None
     if checkpoint is not None:
         # TRL counts from 0 again after a resume.
         trainer._total_train_tokens = read_metrics(folder / METRICS)[-1]["num_tokens"]
-        if step_of(checkpoint) >= setting.steps.total_steps:
+        if step_of(checkpoint) >= setting.steps.total_steps or has_stopped(read_metrics(folder / METRICS), recipe.own):
             restore_weights(trainer.model, checkpoint)  # Trainer would take one step too many
             return trainer
     stop.listen()
@@ -119,7 +140,7 @@ def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None
     finally:
         stop.let_go()
     done = trainer.state.global_step
-    if done < setting.steps.total_steps:
+    if done < setting.steps.total_steps and not judge.stopped:
         if not stop.asked:
             raise WinnowError(folder, f"training ended at step {done} of {setting.steps.total_steps}", "report this")
         log(f"stopped by SIGTERM after step {done}; run the same command again to go on")
@@ -143,13 +164,18 @@ def _write_manifest(
         inputs={"train": request.train, "val": request.val, "tokenizer": request.model / "tokenizer.json"},
         outputs={"spec": folder / SPEC},
         settings=run.model_dump(mode="json", include={"recipe"}),
-        counts={"rows": {"train": len(setting.train), "val": len(setting.val)}},
+        counts={
+            "rows": {"train": len(setting.train), "val": len(setting.val), "left_out_by_train_rows": setting.left_out}
+        },
         software=SOFTWARE,
         run=run.model_dump(mode="json", include={"name", "stage", "dataset", "modality", "model", "parent", "seed"})
         | {"identity": folder.name, "adapter": run.is_adapter, "pixels": run.pixels},
         made_from=body,
         weights=weights,
-        steps=setting.steps.total_steps,
+        steps=max(row["step"] for row in rows),
+        planned_steps=setting.steps.total_steps,
+        stopped_early=has_stopped(rows, setting.recipe.own),
+        selected_step=best_step(rows, setting.recipe.own),
         alarms=raised,
         first_loss=next(row["loss"] for row in rows if row["kind"] == "train"),
         metrics_sha256=metrics_sha256(rows),

@@ -35,6 +35,7 @@ def expected_first_loss(recipe: Mapping[str, Any]) -> float | None:
         "aot_unpaired": ln2,
         "apo_zero": 1.0,
         "apo_down": 1.0,
+        "discopop": 0.5 * (ln2 + 1),
         "sigmoid_norm": ln2,
     }
     if 0 < smoothing < 1:

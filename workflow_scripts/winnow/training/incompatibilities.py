@@ -80,18 +80,56 @@ TABLE: tuple[Incompatibility, ...] = (
     Incompatibility(
         "adapter_beside_trained_tower",
         _BOTH,
-        lambda facts: (
-            facts.images and bool(facts.get("use_peft")) and facts.run.recipe.get("freeze_vision_tower") is False
-        ),
+        lambda facts: facts.images and bool(facts.get("use_peft")) and facts.get("freeze_vision_tower") is False,
         "an adapter trains language layers only: set freeze_vision_tower to true, or use_peft to false",
         "winnow/training/vision.py",
     ),
     Incompatibility(
-        "packing",
+        "packing_cuts",
         _SFT,
-        lambda facts: bool(facts.get("packing") or facts.get("eval_packing")),
-        "packing cuts rows at a max_length, and rows are never cut here: set packing to false",
-        "trl/trainer/sft_trainer.py:1467",
+        lambda facts: bool(facts.get("packing")) and facts.get("packing_strategy") != "bfd",
+        "only packing_strategy bfd keeps rows whole",
+        "trl/data_utils.py:745",
+    ),
+    Incompatibility(
+        "packing_shuffled",
+        _SFT,
+        lambda facts: bool(facts.get("packing") and facts.get("shuffle_dataset")),
+        "shuffle_dataset would pack other rows together than the steps are counted for, and rows are shuffled each"
+        " epoch anyway: set it to false",
+        "trl/trainer/sft_trainer.py:1476",
+    ),
+    Incompatibility(
+        "normalization_of_another_loss",
+        _SFT,
+        lambda facts: (
+            facts.get("loss_normalization") != "token_global"
+            and (facts.get("loss_type") != "nll" or bool(facts.get("label_smoothing_factor")))
+        ),
+        "loss_normalization other than token_global is of the plain log-likelihood: set loss_type to nll and"
+        " label_smoothing_factor to 0",
+        "winnow/training/trainers.py computes it from log-probabilities",
+    ),
+    Incompatibility(
+        "constant_of_another_normalization",
+        _SFT,
+        lambda facts: facts.get("normalize_constant") != 1 and facts.get("loss_normalization") != "sequence",
+        "normalize_constant is read with loss_normalization: sequence only: set it to 1",
+        "winnow/numerics/losses.py",
+    ),
+    Incompatibility(
+        "best_by_of_the_last",
+        _BOTH,
+        lambda facts: facts.get("best_by") is not None and facts.get("select") != "best",
+        "best_by is read with select: best only: set one of them",
+        "winnow/core/config/runs.py",
+    ),
+    Incompatibility(
+        "best_of_shards",
+        _BOTH,
+        lambda facts: facts.get("select") == "best" and bool(facts.get("deepspeed") or facts.get("fsdp")),
+        "the best step's weights cannot be loaded into a model that is divided over processes: set select to last",
+        "winnow/training/fit.py loads them into the whole model",
     ),
     Incompatibility(
         "padding_free_preferences",

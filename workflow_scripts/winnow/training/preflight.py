@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import trl
 
 from winnow.core.base_model import BaseModel, read_base_model
-from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.base import Stage
+from winnow.core.config.runs import OWN_KEYS, ResolvedRun
 from winnow.core.config.studies import Gpus
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
@@ -17,8 +18,10 @@ from winnow.core.manifest import installed
 from winnow.core.tables import count_rows, read_rows
 from winnow.models.processors import IMAGE_SETTINGS, SETTINGS_FILES
 from winnow.training.architecture import Architecture, read_architecture
+from winnow.training.data import first_rows
 from winnow.training.estimate import Subject, estimate, memory_problems
 from winnow.training.incompatibilities import incompatible
+from winnow.training.packing import packed_rows
 from winnow.training.recipes import config_class, read_recipe, recipe_problems, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
 from winnow.training.work import RowTokens
@@ -26,9 +29,9 @@ from winnow.training.work import RowTokens
 _TOKENS = {"sft": ("completion_tokens",), "dpo": ("chosen_tokens", "rejected_tokens")}
 
 
-def _defaults(stage: str) -> dict[str, Any]:
+def _defaults(stage: Stage) -> dict[str, Any]:
     """Return the default of every recipe key that has one."""
-    found = {}
+    found = OWN_KEYS[stage].defaults()
     for settings in (trl.ModelConfig, config_class(stage)):
         for field in dataclasses.fields(settings):
             if field.default is not dataclasses.MISSING:
@@ -115,16 +118,25 @@ def _validation_problems(file: Path) -> list[str]:
     return []
 
 
-def _schedule(run: ResolvedRun, rows: int, problems: list[str]) -> Schedule | None:
-    """Return the steps of a run whose recipe is right, and note what TRL refuses."""
+def _schedule(
+    run: ResolvedRun, train: Path, rows: Sequence[RowTokens] | None, problems: list[str]
+) -> tuple[Schedule, Sequence[RowTokens] | None] | None:
+    """Return the steps of a run whose recipe is right, and the rows that it takes; note why it cannot be."""
     try:
         recipe = read_recipe(run)
-        steps = run_schedule(recipe, max(1, rows), max(1, run.gpu))
+        chosen = first_rows(train, run.stage, recipe.own.train_rows)
+        taken = None if rows is None else [rows[index] for index in chosen]
+        count = len(chosen)
+        if run.pack_to is not None:
+            if taken is None:
+                raise WinnowError(train, "has rows that do not say how long they are", "render again to pack them")
+            count = packed_rows([max(row.sequences) for row in taken], run.pack_to)
+        steps = run_schedule(recipe, max(1, count), max(1, run.gpu))
         trainer_config(run, recipe, steps, Path("unused"), cpu=True)
     except WinnowError as error:
         problems.append(str(error))
         return None
-    return steps
+    return steps, taken
 
 
 def preflight(
@@ -149,10 +161,11 @@ def preflight(
     if sound:
         problems += incompatible(run, defaults)
     problems += _model_problems(model, run) + _row_problems(rows, config) + _validation_problems(validation)
-    steps = _schedule(run, count_rows(train), problems) if sound else None
-    told: dict[str, Any] | None = None
-    if steps is not None:
-        subject = Subject(run, defaults | run.recipe, sizes, rows[train], rows[val], steps, max(1, run.gpu))
+    planned = _schedule(run, train, rows[train], problems) if sound else None
+    steps, told = None, None
+    if planned is not None:
+        steps, taken = planned
+        subject = Subject(run, defaults | run.recipe, sizes, taken, rows[val], steps, max(1, run.gpu))
         problems += _adapter_problems(run, sizes) + memory_problems(subject, gpus)
         told = estimate(subject, gpus)
     start = f"run {run.parent}" if run.parent else f"base model {run.model}"

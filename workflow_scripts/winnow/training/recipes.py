@@ -1,4 +1,4 @@
-"""Reading a recipe: every key is a field of the installed TRL classes or ours, with a value of its type."""
+"""Reading a recipe: every key is a field of the installed TRL classes or of Winnow's own, with a value of its type."""
 
 import dataclasses
 import difflib
@@ -10,18 +10,17 @@ from typing import Any
 import trl
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.runs import OWN_KEYS, OwnKeys, ResolvedRun
 from winnow.core.errors import WinnowError
+from winnow.core.ids import canonical_json
 from winnow.training.schedule import Schedule, schedule
 
-OURS = "effective_batch_size"
-FREEZE = "freeze_vision_tower"  # also ours: whether what sees images, projector included, stays as it is
-REQUIRED = (OURS, "per_device_train_batch_size", "num_train_epochs", "learning_rate", "eval_steps", "save_steps")
+REQUIRED = ("per_device_train_batch_size", "num_train_epochs", "learning_rate", "eval_steps", "save_steps")
 
 _PLACE = "outputs have one place, see docs/output.md"
 _EVERY = "every step is logged"
 _WHOLE = "rows fit by rendering (context) and are never cut"
-_LAST = "the weights of the last step are the result"
+_SELECT = "give select and best_by, keys of Winnow's own"
 _SAFE = "code from a model's folder is never run"
 _RESUME = "a run resumes by itself from its last complete checkpoint"
 _HUB = "nothing is pushed to a hub"
@@ -44,10 +43,11 @@ MANAGED: dict[str, str] = {
     "eos_token": "the tokenizer's own chat template says how a response ends",
     "eval_delay": "a run measures itself at its first step",
     "eval_on_start": "a run measures itself at its first step",
+    "eval_packing": "validation rows are measured one by one",
     "eval_strategy": "a run measures itself at eval_steps",
     "full_determinism": "runs are deterministic",
     "gradient_accumulation_steps": "it follows from effective_batch_size",
-    "greater_is_better": _LAST,
+    "greater_is_better": _SELECT,
     "hub_always_push": _HUB,
     "hub_model_id": _HUB,
     "hub_private_repo": _HUB,
@@ -55,7 +55,7 @@ MANAGED: dict[str, str] = {
     "hub_strategy": _HUB,
     "hub_token": _HUB,
     "ignore_data_skip": _RESUME,
-    "load_best_model_at_end": _LAST,
+    "load_best_model_at_end": _SELECT,
     "load_in_4bit": _QUANTISED,
     "load_in_8bit": _QUANTISED,
     "local_rank": "the launcher says it",
@@ -66,7 +66,7 @@ MANAGED: dict[str, str] = {
     "logging_strategy": _EVERY,
     "lora_task_type": "every model here is a causal language model",
     "max_length": _WHOLE,
-    "metric_for_best_model": _LAST,
+    "metric_for_best_model": _SELECT,
     "model_init_kwargs": "give dtype and attn_implementation as keys of their own",
     "model_name_or_path": "the study names the model",
     "model_revision": "the study names the model's revision",
@@ -95,8 +95,7 @@ class Recipe:
 
     trainer: dict[str, Any]
     model: dict[str, Any]
-    effective_batch_size: int
-    freeze_vision_tower: bool = True
+    own: OwnKeys
 
     @property
     def dtype(self) -> str:
@@ -107,6 +106,25 @@ class Recipe:
 def config_class(stage: str) -> Any:
     """Return the installed class that holds a trainer's settings."""
     return {"sft": trl.SFTConfig, "dpo": trl.DPOConfig}[stage]
+
+
+def _own_problems(run: ResolvedRun) -> list[str]:
+    """Return what is wrong with the values of Winnow's own keys."""
+    try:
+        _own(run)
+    except ValidationError as error:
+        return [
+            f"recipe key {'.'.join(map(str, mistake['loc']))}: "
+            + ("is required and absent" if mistake["type"] == "missing" else f"{mistake['input']!r}: {mistake['msg']}")
+            for mistake in error.errors()
+        ]
+    return []
+
+
+def _own(run: ResolvedRun) -> OwnKeys:
+    kind = OWN_KEYS[run.stage]
+    given = {key: value for key, value in run.recipe.items() if key in kind.model_fields}
+    return kind.model_validate_json(canonical_json(given), strict=True)
 
 
 @cache
@@ -142,16 +160,19 @@ def _is_number(text: str) -> bool:
 def recipe_problems(run: ResolvedRun) -> list[str]:
     """Return every mistake in a run's recipe that can be seen without its data."""
     trainer, model = _types(run.stage)
-    known = {**model, **trainer, OURS: int, FREEZE: bool}
-    problems = []
+    own = OWN_KEYS[run.stage].model_fields
+    known = {**model, **trainer, **own}
+    problems = _own_problems(run)
     for key, value in run.recipe.items():
+        if key in own:
+            continue
         if key in MANAGED and key in known:
             problems.append(f"recipe key {key}: Winnow sets it ({MANAGED[key]}); remove it")
         elif key not in known:
             near = difflib.get_close_matches(key, sorted(known.keys() - MANAGED.keys()), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             owner = config_class(run.stage).__name__
-            problems.append(f"recipe key {key}: is no field of {owner} or ModelConfig{hint}")
+            problems.append(f"recipe key {key}: is no field of {owner} or ModelConfig, nor a key of ours{hint}")
         elif (wrong := _wrong_type(known[key], value)) is not None:
             problems.append(f"recipe key {key}: {wrong}")
     problems += [f"recipe key {key}: is required and absent" for key in REQUIRED if key not in run.recipe]
@@ -170,16 +191,15 @@ def read_recipe(run: ResolvedRun) -> Recipe:
     return Recipe(
         trainer={key: value for key, value in run.recipe.items() if key in trainer},
         model={key: value for key, value in run.recipe.items() if key in model and key not in trainer},
-        effective_batch_size=run.recipe[OURS],
-        freeze_vision_tower=run.recipe.get(FREEZE, True),
+        own=_own(run),
     )
 
 
 def run_schedule(recipe: Recipe, rows: int, processes: int) -> Schedule:
-    """Return the steps of a run with this recipe over `rows` rows."""
+    """Return the steps of a run with this recipe over `rows` rows, packed ones where it packs."""
     return schedule(
         rows,
-        effective=recipe.effective_batch_size,
+        effective=recipe.own.effective_batch_size,
         processes=processes,
         per_device=recipe.trainer["per_device_train_batch_size"],
         epochs=recipe.trainer["num_train_epochs"],
@@ -203,7 +223,7 @@ def trainer_config(
         "seed": run.seed,
         "data_seed": run.seed,
         "gradient_accumulation_steps": steps.accumulation,
-        "max_length": None,
+        "max_length": run.pack_to,  # rows are not cut: none is longer
         "eval_strategy": "steps",
         "eval_steps": steps.eval_steps,
         "save_strategy": "steps",
@@ -217,6 +237,8 @@ def trainer_config(
         "dataloader_pin_memory": not cpu,
         "disable_tqdm": True,
     }
+    if run.stage == "sft":
+        ours["eval_packing"] = False
     try:
         return config_class(run.stage)(**(recipe.trainer | ours))
     except (ValueError, TypeError, ImportError) as error:

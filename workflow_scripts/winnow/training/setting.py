@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from winnow.core.base_model import BaseModel
 from winnow.core.errors import WinnowError
+from winnow.core.tables import count_rows
 from winnow.models.processors import load_processor
 from winnow.models.weights import is_vision, load_model
 from winnow.training.arguments import Request
@@ -16,9 +17,11 @@ from winnow.training.data import (
     check_fits,
     check_images_kept,
     check_nothing_lost,
+    first_rows,
     load_rows,
     row_lengths,
 )
+from winnow.training.packing import packed_rows
 from winnow.training.recipes import Recipe, adapter_config, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
 from winnow.training.vision import check_tower, freeze_tower, language_only
@@ -37,6 +40,7 @@ class Setting:
         config: TRL's settings.
         train: rows as a dataset, images as paths, with `val` likewise.
         lengths: of the rows of both, counted apart from TRL.
+        left_out: rows of the table that the recipe key train_rows leaves out.
     """
 
     request: Request
@@ -51,6 +55,7 @@ class Setting:
     train: Any
     val: Any
     lengths: tuple[list[RowLength], list[RowLength]]
+    left_out: int
 
     def load_again(self) -> Any:
         """Load the model that the run starts from once more, for a reference."""
@@ -94,16 +99,24 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
     tokenizer = AutoTokenizer.from_pretrained(request.model, local_files_only=True, trust_remote_code=False)
     processor = load_processor(request.model, **run.pixels) if run.pixels else None
     files = (request.train, request.val)
-    tables = [load_rows(file, run.stage, folder / "datasets", images=bool(run.pixels)) for file in files]
+    chosen = first_rows(request.train, run.stage, recipe.own.train_rows)
+    tables = [
+        load_rows(file, run.stage, folder / "datasets", rows, images=bool(run.pixels))
+        for file, rows in zip(files, (chosen, None), strict=True)
+    ]
     lengths = [row_lengths(rows, tokenizer, run.stage, processor) for rows in tables]
     policy = load_model(source, dtype=recipe.dtype, attention=recipe.model.get("attn_implementation"))
     if run.pixels and not is_vision(policy.config):
         raise WinnowError(f"run {run.name}", "shows images to a model that sees none", "use a Qwen2.5-VL")
-    if recipe.freeze_vision_tower:
+    if recipe.own.freeze_vision_tower:
         freeze_tower(policy)
     for counted, file in zip(lengths, files, strict=True):
         check_fits(counted, getattr(policy.config.get_text_config(), "max_position_embeddings", None), file)
-    steps = run_schedule(recipe, len(tables[0]), processes)
+    rows = len(tables[0])
+    if run.pack_to is not None:
+        check_fits(lengths[0], run.pack_to, request.train)
+        rows = packed_rows([length.longest for length in lengths[0]], run.pack_to)
+    steps = run_schedule(recipe, rows, processes)
     return Setting(
         request=request,
         recipe=recipe,
@@ -117,4 +130,5 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
         train=tables[0],
         val=tables[1],
         lengths=(lengths[0], lengths[1]),
+        left_out=count_rows(request.train) - len(chosen),
     )

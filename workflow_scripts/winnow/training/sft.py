@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from winnow.core.config.runs import OwnSftKeys
 from winnow.training.data import with_images
 from winnow.training.setting import Setting
 from winnow.training.trainers import WatchedSFTTrainer
@@ -26,6 +27,9 @@ def sft_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
     # TRL divides by the tokens of the whole step, if Trainer counts them, which it asks the model about. Qwen2.5-VL's
     # own loss cannot use the count, and the mean over a step would depend on how the step is divided into batches.
     trainer.model_accepts_loss_kwargs = True
+    own = setting.recipe.own
+    assert isinstance(own, OwnSftKeys)
+    trainer.normalize(own.loss_normalization, own.normalize_constant)
     setting.check(trainer)
     watch.attach(trainer.model, None)
     trainer.watch = watch

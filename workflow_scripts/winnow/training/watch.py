@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from winnow.numerics.masks import masked_sum
+from winnow.numerics.masks import masked_normalize
 from winnow.numerics.preferences import PairLogps
 
 
@@ -22,6 +22,7 @@ class Watch:
 
     def __init__(self, beta: float | None) -> None:
         self.beta = beta  # None: not a preference training
+        self.last: Any = None  # what the policy answered to the last batch, with its graph
         self._outputs: list[Any] | None = None
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._seconds = 0.0
@@ -42,6 +43,7 @@ class Watch:
         self._outputs = []
         try:
             yield
+            self.last = self._outputs[0]
             with torch.no_grad():
                 self._count(inputs, mode)
         finally:
@@ -64,9 +66,9 @@ class Watch:
         self._add(
             mode,
             {
-                "tokens": inputs["attention_mask"].sum(),
+                "tokens": _tokens_in(inputs),
                 "response_tokens": mask.sum(),
-                "entropy": masked_sum(policy.entropy[:, -width:], mask),
+                "entropy": masked_normalize(policy.entropy[:, -width:], mask),
             },
         )
         if self.beta is not None:
@@ -75,7 +77,7 @@ class Watch:
     def _count_pairs(self, inputs: dict[str, Any], mask: Tensor, mode: str) -> None:
         assert self._outputs
         width = mask.shape[1]
-        sums = [masked_sum(output.log_probs[:, -width:].float(), mask, 1) for output in self._outputs]
+        sums = [masked_normalize(output.log_probs[:, -width:].float(), mask, dim=1) for output in self._outputs]
         chosen, rejected = sums[0].chunk(2)
         if "ref_chosen_logps" in inputs:
             reference: tuple[Tensor, ...] = (inputs["ref_chosen_logps"], inputs["ref_rejected_logps"])
@@ -110,6 +112,11 @@ class Watch:
             values["peak_memory_mb"] = peak_memory_mb()
             self._seconds = 0.0
         return values
+
+
+def _tokens_in(inputs: dict[str, Any]) -> Tensor:
+    """Return how many tokens a batch has, without padding; packed rows have none."""
+    return inputs["attention_mask"].sum() if "attention_mask" in inputs else torch.tensor(inputs["input_ids"].numel())
 
 
 def _preference_values(sums: dict[str, float], beta: float) -> dict[str, float]:

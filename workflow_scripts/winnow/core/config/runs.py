@@ -1,10 +1,82 @@
 """Trainings, and what is measured after them."""
 
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from winnow.core.config.base import Count, Modality, Name, Positive, Settings, Stage
+
+
+class Guard(Settings):
+    """Bounds of a second metric; a measurement outside them is no improvement, whatever the first one says."""
+
+    metric: str = Field(description="as metrics.jsonl names it on eval lines")
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("a guard needs min, max or both")
+        return self
+
+
+class Watched(Settings):
+    """What measurements on validation rows are judged by. The one before the first step is not counted."""
+
+    metric: str = Field("loss", description="as metrics.jsonl names it on eval lines")
+    mode: Literal["min", "max"] = Field("min", description="whether lower or higher is better")
+    guard: Guard | None = None
+
+
+class EarlyStopping(Watched):
+    """When a run ends before its last step."""
+
+    patience: Positive = Field(3, description="measurements in a row without improvement after which it stops")
+    min_delta: Annotated[float, Field(ge=0)] = Field(0.0, description="an improvement is larger than this")
+
+
+class OwnKeys(Settings):
+    """Keys of a recipe that are Winnow's own; all others are fields of TRL's classes."""
+
+    effective_batch_size: Positive = Field(description="rows of one optimiser step, over all processes")
+    train_rows: Positive | None = Field(
+        None,
+        description="train on so many rows, the first by a hash of their ids, so that subsets are nested; null: all",
+    )
+    freeze_vision_tower: bool = Field(True, description="whether what sees images, projector included, stays as it is")
+    early_stopping: EarlyStopping | None = Field(None, description="null trains to the last step")
+    select: Literal["last", "best"] = Field("last", description="which step's weights are the finished model")
+    best_by: Watched | None = Field(
+        None, description="what best means; null: what early_stopping watches, else the lowest loss"
+    )
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the default of every key that has one."""
+        return {name: field.default for name, field in cls.model_fields.items() if not field.is_required()}
+
+    @property
+    def selected_by(self) -> Watched | None:
+        """What the finished model is selected by; None for the last step."""
+        if self.select == "last":
+            return None
+        return self.best_by or self.early_stopping or Watched()
+
+
+class OwnSftKeys(OwnKeys):
+    """Keys of Winnow's own in a recipe of SFT."""
+
+    loss_normalization: Literal["per_token", "sequence", "token_global"] = Field(
+        "token_global",
+        description="what weighs alike in a step: per_token and sequence a response, token_global a token",
+    )
+    normalize_constant: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="loss_normalization: sequence divides a response's sum by it"
+    )
+
+
+OWN_KEYS: dict[Stage, type[OwnKeys]] = {"sft": OwnSftKeys, "dpo": OwnKeys}
 
 
 class Run(Settings):
@@ -17,7 +89,7 @@ class Run(Settings):
     modality: Modality | None = Field(None, description="where the run's name has no {modality}")
     overrides: dict[str, Any] = Field(default_factory=dict, description="recipe keys with other values")
     sweep: dict[str, tuple[Any, ...]] = Field(
-        default_factory=dict, description="recipe key (or seed) → values; one run for each combination"
+        default_factory=dict, description="recipe key (or seed) → values; one run for each combination, named by them"
     )
     seed: int = 42
     gpu: Count = Field(0, description="GPUs of the job; 0 trains on the CPU")
@@ -39,6 +111,7 @@ class ResolvedRun(Settings):
     recipe: dict[str, Any]
     max_pixels: Positive | None = None  # of the modality, null where it shows no images
     min_pixels: Positive | None = None
+    pack_to: Positive | None = Field(None, description="tokens that a packed row may have: the modality's context")
     gpu: int
     threads: Positive = 8  # these three are for the scheduler; trainers are not told, so a change retrains nothing
     mem_mb: Positive = 16_000

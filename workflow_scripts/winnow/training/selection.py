@@ -1,0 +1,112 @@
+"""Which measurement of a run is its best, and when there has been no better one for too long.
+
+All of it follows from the lines of metrics.jsonl, which every checkpoint holds up to its step: a run
+that was killed and resumed decides as one that never was, and no state has to be saved for that.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from winnow.core.config.runs import OwnKeys, Watched
+from winnow.core.errors import WinnowError
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands by its measurements.
+
+    Attributes:
+        step: of the best one so far; None before the first that counts.
+        value: of its metric.
+        waited: measurements since then, or since the start, none of which was better.
+    """
+
+    step: int | None
+    value: float | None
+    waited: int
+
+
+def _counts(row: Row, watched: Watched) -> bool:
+    """Say whether a measurement has the metric, as a number, and is within the guard."""
+    value = row.get(watched.metric)
+    if value is None or not math.isfinite(value):
+        return False
+    guard = watched.guard
+    if guard is None:
+        return True
+    guarded = row.get(guard.metric)
+    return (
+        guarded is not None
+        and (guard.min is None or guarded >= guard.min)
+        and (guard.max is None or guarded <= guard.max)
+    )
+
+
+def standing(rows: Sequence[Row], watched: Watched, min_delta: float = 0.0) -> Standing:
+    """Return how a run stands. Of equal measurements the earlier one is better.
+
+    Args:
+        rows: lines of metrics.jsonl. Those of training, and the measurement before the first step, do not count.
+        watched: metric, direction and guard.
+        min_delta: an improvement is larger than this.
+    """
+    sign = 1 if watched.mode == "max" else -1
+    found = Standing(None, None, 0)
+    for row in rows:
+        if row["kind"] != "eval" or row["step"] == 0:
+            continue
+        better = _counts(row, watched) and (
+            found.value is None or sign * (row[watched.metric] - found.value) > min_delta
+        )
+        found = (
+            Standing(row["step"], row[watched.metric], 0)
+            if better
+            else Standing(found.step, found.value, found.waited + 1)
+        )
+    return found
+
+
+def has_stopped(rows: Sequence[Row], own: OwnKeys) -> bool:
+    """Say whether a run with these lines has ended early."""
+    rule = own.early_stopping
+    return rule is not None and standing(rows, rule, rule.min_delta).waited >= rule.patience
+
+
+def best_step(rows: Sequence[Row], own: OwnKeys) -> int | None:
+    """Return the step whose weights would be the finished model if the run ended now; None where it is the last."""
+    return None if own.selected_by is None else standing(rows, own.selected_by).step
+
+
+def check_measured(row: Row, own: OwnKeys) -> None:
+    """Check on the first measurement, before any step, that what the recipe watches is measured.
+
+    Raises:
+        WinnowError: naming the key and what there is to choose from.
+    """
+    for key, watched in (("early_stopping", own.early_stopping), ("best_by", own.selected_by)):
+        metrics = [] if watched is None else [watched.metric, *([watched.guard.metric] if watched.guard else [])]
+        for metric in metrics:
+            if metric not in row:
+                known = ", ".join(sorted(row.keys() - {"step", "epoch", "kind"}))
+                raise WinnowError(
+                    f"recipe key {key}", f"{metric!r} is not measured in this run", f"use one of: {known}"
+                )
+
+
+def check_selected(rows: Sequence[Row], own: OwnKeys, metrics: Path) -> None:
+    """Check at the end that there is a best step where the recipe asks for one.
+
+    Raises:
+        WinnowError: if no measurement was within the guard.
+    """
+    if own.selected_by is not None and best_step(rows, own) is None:
+        raise WinnowError(
+            "recipe key select",
+            f"is best, and no measurement of {own.selected_by.metric} was within the guard (see {metrics})",
+            "widen the guard, change what the run learns, or set select to last",
+        )
