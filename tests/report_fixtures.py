@@ -253,7 +253,8 @@ def _runs(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
             "threshold": -0.1,
             "message": "chosen fell <i>far</i>",
         }
-        facts = {"steps": 40, "first_loss": math.log(2), "world_size": 1, "parameters": 120_000}
+        facts = {"planned_steps": 40, "stopped_early": False, "selected_step": None}
+        facts |= {"steps": 40, "first_loss": math.log(2), "world_size": 1, "parameters": 120_000}
         made_from = {"data": {"train": "b" * 64}, "code": {}}
         _manifest(
             root / "runs" / name / "manifest.json",

@@ -92,6 +92,16 @@ def test_a_model_card_names_what_it_was_made_from(root, study):
     assert "as a LoRA adapter that was merged" in model_card(Results(root), study, "sft_lora_clean")
 
 
+def test_a_model_that_is_not_the_last_one_says_so(root, study):
+    file = root / f"runs/{RUN}/manifest.json"
+    assert "| weights are those of step | 40 |" in model_card(Results(root), study, RUN)
+    for key, value in (("planned_steps", 60), ("stopped_early", True), ("selected_step", 24)):
+        edit(file, key, value=value)
+    text = model_card(Results(root), study, RUN)
+    assert "| steps | 40 of 60 planned, stopped early |" in text
+    assert "| weights are those of step | 24 (the best on validation rows) |" in text
+
+
 def test_every_measurement_has_its_n_and_the_untrained_model_beside_it(root, study):
     text = model_card(Results(root), study, RUN)
     lines = text.split("## Results")[1].split("In brackets")[0].splitlines()
