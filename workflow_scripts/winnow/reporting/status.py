@@ -105,7 +105,10 @@ def training_status(alarms: Sequence[Mapping[str, Any]], changed: Mapping[str, S
     """Say which trainings raised an alarm or were run with other settings than the study now has."""
     source = "runs/*/manifest.json"
     if alarms:
-        text = "; ".join(f"{alarm['run']}: {alarm.get('message') or alarm.get('name')}" for alarm in alarms)
+        runs: dict[str, list[str]] = {}  # what is said of several runs is said once
+        for alarm in alarms:
+            runs.setdefault(str(alarm.get("message") or alarm.get("name")), []).append(str(alarm["run"]))
+        text = "; ".join(f"{', '.join(named)}: {said}" for said, named in runs.items())
         lines = [Status("Alarms", "bad", f"{len(alarms)}: {text}", source)]
     else:
         lines = [Status("Alarms", "good", "none in any training", source)]
