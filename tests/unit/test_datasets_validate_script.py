@@ -19,6 +19,7 @@ def study(checklist):
     return {
         "study": "demo",
         "description": "",
+        "license": "",
         "corpora": {"papers": corpus},
         "signal": {"kind": "checklist", "checklist": str(checklist), "judge": {"backend": "lexical"}},
         "datasets": policies,
