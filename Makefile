@@ -9,6 +9,9 @@ JUDGE := .venv-judge
 
 .PHONY: setup judge demo test lint format schemas lock clean
 
+# DeepSpeed is built from source: nothing of it is compiled beforehand, and no GPU is looked for.
+DEEPSPEED := DS_ACCELERATOR=cpu DS_BUILD_OPS=0
+
 setup: $(VENV)/installed
 
 # Built anew from the lock whenever the lock changes; a broken attempt leaves no stamp.
@@ -16,7 +19,7 @@ $(VENV)/installed: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Winnow needs Python 3.11 or newer: make PYTHON=python3.11 setup")'
 	@echo "Installing the pinned packages into $(VENV): a minute or two with a warm cache"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	$(DEEPSPEED) $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
 	touch $@
 
 # vLLM on a CPU, in an environment of its own: 2.7 GB. Real judging on GPUs wants envs/judge.yaml instead.
@@ -55,7 +58,7 @@ schemas: setup
 
 # After a change of requirements/*.in.
 lock: setup
-	$(BIN)/python requirements/lock.py
+	$(DEEPSPEED) $(BIN)/python requirements/lock.py
 
 # Results, checkpoints and caches stay: they may have cost days.
 clean:

@@ -32,6 +32,7 @@ rule preflight:
         train=run_data("train.parquet"),
         val=run_data("val.parquet"),
         validation=run_data("validation.json"),
+        settings=lambda wildcards: list(run_of(wildcards).recipe_files),
     output:
         report="results/{study}/runs/{run}/preflight.json",
     log:
@@ -75,6 +76,8 @@ rule write_estimates:
 rule train_sft:
     input:
         code=code("train_sft"),
+        launcher=launcher,
+        settings=lambda wildcards: list(run_of(wildcards).recipe_files),
         preflight=ancient("results/{study}/runs/{run}/preflight.json"),
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         parent=parent_ready,
@@ -103,13 +106,14 @@ rule train_sft:
         pins=PINS["train"],
         spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
         model=run_base,
+        launch=launch_arguments,
         parent=parent_argument,
         checkpoints="checkpoints/{study}/{run}",
         trackers=lambda wildcards, resources: f"--trackers {','.join(SITE.trackers)}" if SITE.trackers else "",
     message:
         "Training {wildcards.run} of {wildcards.study} (SFT) on {resources.gpu} GPUs"
     shell:
-        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
+        "{params.python:q} {params.launch} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
         " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
         " {params.trackers} --spec-out {output.spec:q} --metrics {output.metrics:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
@@ -118,6 +122,8 @@ rule train_sft:
 use rule train_sft as train_dpo with:
     input:
         code=code("train_dpo"),
+        launcher=launcher,
+        settings=lambda wildcards: list(run_of(wildcards).recipe_files),
         preflight=ancient("results/{study}/runs/{run}/preflight.json"),
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         parent=parent_ready,

@@ -51,3 +51,19 @@ def parent_argument(wildcards):
     """Return `--parent FOLDER` for a run that starts from another."""
     parent = run_of(wildcards).parent
     return f"--parent checkpoints/{wildcards.study}/{parent}/model" if parent else ""
+
+
+def launcher(wildcards):
+    """Return the launcher's code for a run of several processes."""
+    return code("launch") if run_of(wildcards).is_launched else []
+
+
+def launch_arguments(wildcards):
+    """Return what stands before the training script's name: the launcher, where one process is not enough."""
+    run = run_of(wildcards)
+    if run.nodes > 1:
+        raise WorkflowError(
+            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines are not started by this"
+            " rule yet\n  fix: set nodes: 1, or start workflow_scripts/launch.py on each machine by hand"
+        )
+    return f"workflow_scripts/launch.py --processes {run.processes}" if run.is_launched else ""

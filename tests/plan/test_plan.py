@@ -171,3 +171,38 @@ def test_an_unknown_study_in_the_site_is_named(checkout):
 def test_a_misspelt_run_fits_no_rule(checkout):
     said = refused(checkout, "results/demo/runs/dpo_clean-beta0.2/manifest.json")
     assert "MissingRuleException" in said or "No rule to produce" in said
+
+
+SFT_OF_DEMO = "sft_{modality}: {stage: sft, dataset: sft, recipe: recipes/sft_tiny.yaml, threads: 1}"
+
+
+def change_sft(checkout, keys):
+    study = checkout / "studies" / "demo.yaml"
+    text = study.read_text()
+    assert SFT_OF_DEMO in text
+    study.write_text(text.replace(SFT_OF_DEMO, SFT_OF_DEMO.replace("threads: 1", f"threads: 1, {keys}")))
+
+
+def test_several_processes_are_launched_and_a_recipes_files_are_inputs(checkout):
+    recipe = checkout / "recipes" / "sft_tiny.yaml"
+    recipe.write_text(recipe.read_text() + "deepspeed: resources/deepspeed/zero3.json\n")
+    change_sft(checkout, "processes: 2")
+    said = snakemake(checkout, "--dry-run", "--printshellcmds", "--", "sft_clean").stdout
+    assert "workflow_scripts/launch.py --processes 2 workflow_scripts/train_sft.py --spec" in said
+    (inputs,) = (part for part in said.split("rule ") if part.startswith("train_sft:"))
+    assert {"workflow_scripts/launch.py", "resources/deepspeed/zero3.json"} <= set(
+        inputs.partition("input: ")[2].partition("\n")[0].split(", ")
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("gpu: 4, processes: 2", "key runs.sft_{modality}.processes: is 2, but each of 4 GPUs has one"),
+        ("processes: 3, nodes: 2", "key runs.sft_{modality}.nodes: 3 processes do not divide by 2"),
+        ("processes: 2, nodes: 2", "key runs.sft_clean.nodes: 2 machines are not started by this rule yet"),
+    ],
+)
+def test_processes_that_cannot_be_started_are_named(checkout, keys, message):
+    change_sft(checkout, keys)
+    assert message in refused(checkout, "sft_clean")

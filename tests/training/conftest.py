@@ -3,9 +3,10 @@
 import contextlib
 import json
 import os
+import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,12 @@ from winnow.training.process import prepare_process
 
 prepare_process()  # before anything imports the training libraries
 
+from training.breaking import BUILD  # noqa: E402
 from winnow.training.arguments import Request  # noqa: E402
 from winnow.training.determinism import prepare_torch  # noqa: E402
-from winnow.training.dpo import dpo_trainer  # noqa: E402
 from winnow.training.fit import train  # noqa: E402
 from winnow.training.metrics import Row, read_metrics  # noqa: E402
-from winnow.training.sft import sft_trainer  # noqa: E402
 
-BUILD = {"sft": sft_trainer, "dpo": dpo_trainer}
 KINDS = {  # name → stage and changes of the recipe; those of vision show images
     "sft": ("sft", {}),
     "sft_lora": ("sft", fixtures.LORA),
@@ -82,8 +81,13 @@ class Study:
             train(request, BUILD[run.stage])
         return Finished(request)
 
-    def start(self, run: ResolvedRun, folder: Path, sent: int) -> "subprocess.Popen[str]":
-        """Start the training script as the workflow does, in a process that sends itself a signal (killed.py)."""
+    def start(
+        self, run: ResolvedRun, folder: Path, faults: str = "none", node: tuple[int, str] = (0, "")
+    ) -> "subprocess.Popen[str]":
+        """Start the training script as the workflow does, with faults planted in it (worker.py).
+
+        `node` is the number of a machine and the HOST:PORT where all meet.
+        """
         request = self.request(run, folder)
         folder.mkdir(parents=True, exist_ok=True)
         arguments = [
@@ -93,19 +97,54 @@ class Study:
             *("--checkpoints", str(request.checkpoints), "--manifest", str(request.manifest)),
             *("--metrics", str(request.metrics), "--spec-out", str(request.spec_out), "--trackers", ""),
         ]
+        launcher = [str(fixtures.SCRIPTS / "launch.py"), "--processes", str(run.processes)] if run.is_launched else []
+        launcher += ["--nodes", str(run.nodes), "--node", str(node[0]), "--meet", node[1]] if run.nodes > 1 else []
+        worker = [str(Path(__file__).with_name("worker.py")), faults, str(request.script)]
         return subprocess.Popen(
-            [
-                sys.executable,
-                str(Path(__file__).with_name("killed.py")),
-                str(request.script),
-                str(int(sent)),
-                *arguments,
-            ],
-            stderr=(folder / "log").open("w"),
+            [sys.executable, *launcher, *worker, *arguments],
+            stderr=(folder / "log").open("a" if node[0] else "w"),
             text=True,
             cwd=self.root,
             env=os.environ | {"OMP_NUM_THREADS": "2"},  # must not matter
         )
+
+    def finish(self, run: ResolvedRun, folder: Path, faults: str = "none") -> "Finished":
+        """Run the training script to its end."""
+        status = self.start(run, folder, faults).wait(timeout=300)
+        assert status == 0, (folder / "log").read_text()
+        return Finished(self.request(run, folder))
+
+
+Task = tuple[Study, ResolvedRun, Path, int | None]
+
+
+def batch(folder: Path, tasks: Sequence[Task], *faults: str) -> list[str]:
+    """Train runs of equal processes one after the other (batch.py), and return what came of each.
+
+    Args:
+        folder: for the log.
+        tasks: study, run, the run's folder, and the step to break it off at.
+        faults: `fsdp_on_cpu` or nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "tasks.json"
+    lines = [
+        {"request": pickle.dumps(study.request(run, where)).hex(), "root": str(study.root), "cut": cut}
+        for study, run, where, cut in tasks
+    ]
+    file.write_text(json.dumps(lines))
+    launcher = [str(fixtures.SCRIPTS / "launch.py"), "--processes", str(tasks[0][1].processes)]
+    command = [sys.executable, *launcher, str(Path(__file__).with_name("batch.py")), str(file), *faults]
+    with (folder / "log").open("w") as log:
+        done = subprocess.run(command, stderr=log, check=False, timeout=600)
+    assert done.returncode == 0, (folder / "log").read_text()
+    return [json.loads(line) for line in file.with_suffix(".out").read_text().splitlines()]
+
+
+def identity_folder(folder: Path) -> Path:
+    """Return the folder with the checkpoints of the one run that works in `folder`."""
+    (found,) = (path for path in (folder / "checkpoints").iterdir() if path.is_dir() and len(path.name) == 16)
+    return found
 
 
 @dataclass(frozen=True)
@@ -155,6 +194,20 @@ def vision(tmp_path_factory: pytest.TempPathFactory) -> Study:
     bare = Study(root, images.make_model(root / "models" / "vision", texts), rows, texts)
     parent = bare.train(images.make_run("sft"), root / "parent")
     return replace(bare, parent=parent.folder)
+
+
+@pytest.fixture(scope="session")
+def even_study(study: Study) -> Study:
+    """The study with rows that two processes can share evenly: 16 to train on, 4 to measure on."""
+    rows = {stage: fixtures.write_rows(study.root / "even" / stage, stage, 16, 4) for stage in ("sft", "dpo")}
+    return replace(study, rows=rows)
+
+
+@pytest.fixture(scope="session")
+def even_vision(vision: Study) -> Study:
+    """The study of images with rows that two processes can share evenly."""
+    rows = {stage: images.write_rows(vision.root, stage, 16, 4, table="even") for stage in ("sft", "dpo")}
+    return replace(vision, rows=rows)
 
 
 @pytest.fixture(scope="session")

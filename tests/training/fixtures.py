@@ -16,6 +16,12 @@ WORDS = re.findall(
     " ablation noise bound sample model training reward prompt evidence unclear convincing writing related work",
 )
 
+# For several processes: four rows for each step and validation rows one by one, so that no row is taken twice.
+EVEN = {"max_steps": 5, "eval_steps": 5, "save_steps": 2, "per_device_eval_batch_size": 1}
+RESOURCES = Path(__file__).parents[2] / "resources"
+ZERO2 = {"deepspeed": str(RESOURCES / "deepspeed" / "zero2.json")}
+ZERO3 = {"deepspeed": str(RESOURCES / "deepspeed" / "zero3.json")}
+FSDP = {"fsdp": True, "fsdp_config": str(RESOURCES / "fsdp" / "full_shard.json")}
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 
 TINY_RECIPE: dict[str, Any] = {
@@ -105,8 +111,8 @@ def make_model(folder: Path, texts: list[Path], seed: int = 0) -> Path:
     return folder
 
 
-def make_run(stage: str, **recipe: Any) -> ResolvedRun:
-    """Return a run over the fixture's rows; keyword arguments change its recipe."""
+def make_run(stage: str, processes: int = 1, **recipe: Any) -> ResolvedRun:
+    """Return a run over the fixture's rows, in some processes; keyword arguments change its recipe."""
     return ResolvedRun(
         name=f"{stage}_clean",
         stage=stage,
@@ -117,6 +123,7 @@ def make_run(stage: str, **recipe: Any) -> ResolvedRun:
         seed=3,
         recipe=TINY_RECIPE | recipe,
         gpu=0,
+        processes=processes,
         threads=1,
         mem_mb=1000,
         runtime=5,

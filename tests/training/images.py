@@ -37,9 +37,9 @@ def said(text: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": text}]
 
 
-def write_rows(root: Path, stage: str, train: int = 14, val: int = 5) -> tuple[Path, Path]:
+def write_rows(root: Path, stage: str, train: int = 14, val: int = 5, table: str = "vision") -> tuple[Path, Path]:
     """Write rendered rows of a stage with one or two images each; the first image decides the answer's first word."""
-    folder, schema = root / "vision" / stage, SCHEMAS[stage]
+    folder, schema = root / table / stage, SCHEMAS[stage]
     for name, count in (("train", train), ("val", val)):
         rng = random.Random(f"{name} images")
         rows = []

@@ -135,9 +135,10 @@ def packed_setting(study: Study, folder: Path, pack_to: int, **recipe: Any) -> t
     from winnow.training.loading import weights_of
     from winnow.training.recipes import read_recipe
     from winnow.training.watch import Watch
+    from winnow.training.world import World
 
-    made = setting.gather(request, read_recipe(run), weights_of(request.model, None), folder, 1)
-    return made, sft_trainer(made, [], Watch(None))
+    made = setting.gather(request, read_recipe(run), weights_of(request.model, None), folder, World())
+    return made, sft_trainer(made, [], Watch(None, World()))
 
 
 @pytest.mark.parametrize("masked", [True, False])

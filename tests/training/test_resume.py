@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import TrainerCallback
 
 from training import fixtures
-from training.conftest import BUILD, KINDS, TEXT_KINDS, Finished, Study, run_of
+from training.breaking import BUILD, CutAt, PowerCutError
+from training.conftest import KINDS, TEXT_KINDS, Finished, Study, identity_folder, run_of
 from winnow.core.errors import WinnowError
 from winnow.training.checkpoints import MARKER, checkpoints_in, step_of
 from winnow.training.fit import STOPPED, train
@@ -19,22 +19,6 @@ from winnow.training.metrics import repeatable
 
 Unbroken = Callable[[str], Finished]
 StudyOf = Callable[[str], Study]
-
-
-class PowerCutError(Exception):
-    """Stands for a kill in the middle of a step."""
-
-
-class CutAt(TrainerCallback):
-    """Ends the process's work before the update of a step, or after it."""
-
-    def __init__(self, step: int, event: str) -> None:
-        self.step = step
-        setattr(self, event, self._cut)
-
-    def _cut(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise PowerCutError
 
 
 def interrupted(study: Study, kind: str, folder: Path, step: int, event: str = "on_step_begin") -> None:
@@ -56,11 +40,6 @@ def assert_equal(run: Finished, unbroken: Finished) -> None:
 
 def resume(study: Study, kind: str, folder: Path) -> Finished:
     return study.train(run_of(kind), folder)
-
-
-def identity_folder(folder: Path) -> Path:
-    (found,) = (path for path in (folder / "checkpoints").iterdir() if path.is_dir() and len(path.name) == 16)
-    return found
 
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3, 4, 5])
@@ -91,7 +70,7 @@ ROWS = [(signal.SIGKILL, kind) for kind in KINDS] + [(signal.SIGTERM, kind) for 
 def test_killed_process(study_of: StudyOf, unbroken: Unbroken, tmp_path: Path, kind: str, sent: signal.Signals) -> None:
     """The real script, killed at a random moment after its second step; the retry is the same command."""
     study = study_of(kind)
-    process = study.start(run_of(kind), tmp_path, sent)
+    process = study.start(run_of(kind), tmp_path, sent.name)
     status = process.wait(timeout=120)
     assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: STOPPED}[sent], (tmp_path / "log").read_text()
     assert not (tmp_path / "manifest.json").exists()
@@ -146,7 +125,7 @@ def test_a_checkpoint_that_trainer_would_not_load_stops_the_run(
     weights = load_file(checkpoint / "model.safetensors")
     renamed = {name.replace("model.layers", "old.layers"): tensor for name, tensor in weights.items()}
     save_file(renamed, checkpoint / "model.safetensors", metadata={"format": "pt"})
-    checkpoints.mark_complete(checkpoint, 1)  # whole by its hashes, of no use by its names
+    checkpoints.mark_complete(checkpoint, 1, "ddp")  # whole by its hashes, of no use by its names
     with pytest.raises(WinnowError, match=r"do not fit its config\.json"):
         resume(study, "sft", tmp_path)
 
@@ -177,7 +156,9 @@ def test_another_number_of_processes_is_refused(study: Study, tmp_path: Path) ->
 
     interrupted(study, "sft", tmp_path, 3)
     (checkpoint,) = checkpoints_in(identity_folder(tmp_path))
-    checkpoints.mark_complete(checkpoint, 2)
+    for rank in range(2):
+        (checkpoint / f"rng_state_{rank}.pth").write_bytes(b"")
+    checkpoints.mark_complete(checkpoint, 2, "ddp")
     with pytest.raises(WinnowError, match="was saved by 2 processes, this run has 1"):
         resume(study, "sft", tmp_path)
 

@@ -11,8 +11,8 @@ import torch
 
 from planted import PLANTED, pickled, torch_saved
 from training import fixtures
-from training.conftest import Finished, Study
-from training.test_resume import identity_folder, interrupted, resume
+from training.conftest import Finished, Study, identity_folder
+from training.test_resume import interrupted, resume
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import sha256_file

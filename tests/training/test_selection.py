@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from training import fixtures, images
-from training.conftest import BUILD, Finished, Study
-from training.test_resume import CutAt, PowerCutError, assert_equal, identity_folder
+from training.breaking import BUILD, CutAt, PowerCutError
+from training.conftest import Finished, Study, identity_folder
+from training.test_resume import assert_equal
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.models.weights import load_model

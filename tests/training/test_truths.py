@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from training import fixtures
-from training.conftest import BUILD, KINDS, Finished, Study, run_of
+from training.breaking import BUILD
+from training.conftest import KINDS, Finished, Study, run_of
 from winnow.core.errors import WinnowError
 from winnow.training import dpo, setting
+from winnow.training.callbacks import Recorder
 from winnow.training.loading import check_reference, load_model, weights_of
 from winnow.training.recipes import read_recipe
 from winnow.training.setting import Setting, gather
 from winnow.training.watch import Watch
+from winnow.training.world import World
 
 Unbroken = Callable[[str], Finished]
 StudyOf = Callable[[str], Study]
@@ -28,8 +31,8 @@ def build(study: Study, kind: str, folder: Path, **recipe: Any) -> tuple[Setting
     request = study.request(run, folder)
     source = weights_of(request.model, request.parent)
     with contextlib.chdir(study.root):
-        made = gather(request, read_recipe(run), source, folder, 1)
-        return made, BUILD[run.stage](made, [], Watch(0.1 if run.stage == "dpo" else None))
+        made = gather(request, read_recipe(run), source, folder, World())
+        return made, BUILD[run.stage](made, [], Watch(0.1 if run.stage == "dpo" else None, World()))
 
 
 @pytest.mark.parametrize("kind", DPO_KINDS)
@@ -174,9 +177,9 @@ def test_wrong_reference_is_caught_by_its_loss(study: Study, tmp_path: Path, mon
 def test_policy_and_reference_may_not_both_be_the_wrong_model(study: Study) -> None:
     """A first loss of ln 2 does not show this one."""
     base = [load_model(weights_of(study.model, None), dtype="float32", attention=None) for _ in range(2)]
-    check_reference(base[0], base[1], study.model)
+    check_reference(base[0], base[1], study.model, World())
     with pytest.raises(WinnowError, match=r"are not what .*model\.safetensors holds"):
-        check_reference(base[0], base[1], study.parent)
+        check_reference(base[0], base[1], study.parent, World())
 
 
 def test_reference_of_an_adapter_is_the_parent(study: Study, tmp_path: Path) -> None:
@@ -207,6 +210,22 @@ def test_batch_and_accumulation_give_the_same_curve(study_of: StudyOf, tmp_path:
 def test_a_loss_that_is_not_a_number_stops_the_run(study: Study, tmp_path: Path) -> None:
     with pytest.raises(WinnowError, match=r"step \d+: (loss|grad_norm) is (nan|inf) at learning rate .*before: "):
         study.train(fixtures.make_run("sft", learning_rate=1.0e38, max_grad_norm=0.0), tmp_path)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_an_exploding_training_stops(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that grow a hundredfold in one step stand for a learning rate that is too high."""
+    real = Recorder.on_log
+
+    def then_grow(self: Recorder, args: Any, state: Any, control: Any, model: Any, **others: Any) -> None:
+        real(self, args, state, control, model=model, **others)
+        if state.global_step == 12:
+            with torch.no_grad():
+                model.lm_head.weight.mul_(100.0)
+
+    monkeypatch.setattr(Recorder, "on_log", then_grow)
+    with pytest.raises(WinnowError, match=r"step 15: the training has exploded: loss is step 13: .* at learning rate"):
+        study.train(fixtures.make_run("sft", max_steps=16, learning_rate=1.0e-5, save_steps=8), tmp_path)
     assert not (tmp_path / "manifest.json").exists()
 
 

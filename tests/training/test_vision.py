@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from training import fixtures, images
-from training.conftest import BUILD, VISION_KINDS, Finished, Study, run_of
-from training.test_resume import CutAt, PowerCutError, identity_folder
+from training.breaking import BUILD, CutAt, PowerCutError
+from training.conftest import VISION_KINDS, Finished, Study, identity_folder, run_of
 from winnow.core.base_model import BaseModel
 from winnow.core.errors import WinnowError
 from winnow.core.tables import read_rows, write_table
@@ -29,6 +29,7 @@ from winnow.training.loading import check_reference, restore_weights, weights_of
 from winnow.training.recipes import read_recipe
 from winnow.training.setting import Setting, gather
 from winnow.training.watch import Watch
+from winnow.training.world import World
 
 Unbroken = Callable[[str], Finished]
 
@@ -43,8 +44,8 @@ def in_root(vision: Study) -> Iterator[None]:
 def build(vision: Study, kind: str, folder: Path, **recipe: Any) -> tuple[Setting, Any]:
     run = run_of(kind, **recipe)
     request = vision.request(run, folder)
-    made = gather(request, read_recipe(run), weights_of(request.model, request.parent), folder, 1)
-    return made, BUILD[run.stage](made, [], Watch(0.1 if run.stage == "dpo" else None))
+    made = gather(request, read_recipe(run), weights_of(request.model, request.parent), folder, World())
+    return made, BUILD[run.stage](made, [], Watch(0.1 if run.stage == "dpo" else None, World()))
 
 
 def changed_rows(vision: Study, folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Study:

@@ -247,5 +247,6 @@ def test_published_settings_of_the_main_study():
     assert (dpo.recipe["learning_rate"], dpo.recipe["num_train_epochs"]) == (5e-6, 2)
     assert (dpo.recipe["beta"], dpo.recipe["loss_type"], dpo.parent) == (0.1, ["sigmoid"], "sft_clean")
     assert {sft.recipe["effective_batch_size"], dpo.recipe["effective_batch_size"]} == {16}
-    assert {sft.gpu, dpo.gpu} == {8}
+    assert {sft.gpu, dpo.gpu, sft.processes, dpo.processes} == {8}
+    assert {sft.recipe["deepspeed"], dpo.recipe["deepspeed"]} == {"resources/deepspeed/zero3.json"}
     assert study.datasets["sft"].fraction == 0.2

@@ -10,25 +10,48 @@ from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
 from winnow.training.checkpoints import (
+    FINGERPRINTS,
     MARKER,
-    NEEDED,
+    METRICS,
     checkpoints_in,
     identity,
     last_complete,
     mark_complete,
+    missing,
     rotate,
     short_name,
     step_of,
     what_is_wrong,
 )
 
+ALONE = ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", METRICS]
+TWO = ["scheduler.pt", "rng_state_0.pth", "rng_state_1.pth", "trainer_state.json", METRICS]
+ZERO = "global_step5/zero_pp_rank_{}_mp_rank_00_{}_states.pt"
+# What transformers, DeepSpeed and accelerate leave in a checkpoint of two processes.
+KINDS = {
+    "ddp": [*TWO, "optimizer.pt"],
+    "zero2": [
+        *TWO,
+        "latest",
+        "global_step5/mp_rank_00_model_states.pt",
+        *(ZERO.format(rank, "optim") for rank in (0, 1)),
+    ],
+    "zero3": [
+        *TWO,
+        "latest",
+        FINGERPRINTS,
+        *(ZERO.format(rank, kind) for rank in (0, 1) for kind in ("model", "optim")),
+    ],
+    "fsdp": [*TWO, "optimizer.bin", "pytorch_model_fsdp.bin", FINGERPRINTS],
+}
 
-def checkpoint(folder: Path, step: int, processes: int = 1) -> Path:
+
+def checkpoint(folder: Path, step: int, processes: int = 1, sharing: str = "ddp") -> Path:
     made = folder / f"checkpoint-{step}"
-    made.mkdir(parents=True)
-    for name in (*NEEDED, "model.safetensors"):
+    for name in (*(ALONE if processes == 1 else KINDS[sharing]), "model.safetensors"):
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
         (made / name).write_text(f"{name} of step {step}")
-    mark_complete(made, processes)
+    mark_complete(made, processes, sharing)
     return made
 
 
@@ -40,7 +63,24 @@ def test_newest_complete_checkpoint_by_number_not_by_name_or_age(tmp_path: Path)
     assert last_complete(tmp_path / "nothing", 1) is None
 
 
-@pytest.mark.parametrize("name", [*NEEDED, "model.safetensors"])
+@pytest.mark.parametrize(("sharing", "name"), [(kind, name) for kind in KINDS for name in KINDS[kind]])
+def test_every_process_must_have_saved_its_part(tmp_path: Path, sharing: str, name: str) -> None:
+    made = checkpoint(tmp_path, 5, 2, sharing)
+    assert what_is_wrong(made) is None
+    (made / name).unlink()
+    assert what_is_wrong(made) == f"{name} is missing"
+    assert missing((other for other in KINDS[sharing] if other != name), 2, sharing)
+    with pytest.raises(WinnowError, match="was saved without"):
+        mark_complete(made, 2, sharing)
+
+
+def test_the_part_of_a_third_process_is_missed(tmp_path: Path) -> None:
+    made = checkpoint(tmp_path, 5, 2, "zero3")
+    with pytest.raises(WinnowError, match=r"without global_step.*rank_2_.*model_states\.pt.*rng_state_2\.pth"):
+        mark_complete(made, 3, "zero3")
+
+
+@pytest.mark.parametrize("name", [*ALONE, "model.safetensors"])
 def test_a_missing_or_changed_file_is_seen(tmp_path: Path, name: str) -> None:
     made = checkpoint(tmp_path, 5)
     assert what_is_wrong(made) is None
@@ -54,9 +94,9 @@ def test_a_marker_that_never_listed_the_optimiser_does_not_count(tmp_path: Path)
     made = checkpoint(tmp_path, 5)
     (made / "optimizer.pt").unlink()
     with pytest.raises(WinnowError, match=r"was saved without optimizer\.pt"):
-        mark_complete(made, 1)
-    write_json(made / MARKER, {"step": 5, "processes": 1, "files": {}})
-    assert what_is_wrong(made) == "metrics.jsonl is not what was saved"
+        mark_complete(made, 1, "ddp")
+    write_json(made / MARKER, {"step": 5, "processes": 1, "sharing": "ddp", "files": {}})
+    assert what_is_wrong(made) == "optimizer.pt is missing"
 
 
 def test_unusable_checkpoints_are_removed_loudly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,8 +109,8 @@ def test_unusable_checkpoints_are_removed_loudly(tmp_path: Path, capsys: pytest.
 
 
 def test_another_world_is_refused(tmp_path: Path) -> None:
-    checkpoint(tmp_path, 3, processes=8)
-    with pytest.raises(WinnowError, match="was saved by 8 processes, this run has 1"):
+    checkpoint(tmp_path, 3, processes=2, sharing="zero3")
+    with pytest.raises(WinnowError, match="was saved by 2 processes, this run has 1"):
         last_complete(tmp_path, 1)
 
 
@@ -155,3 +195,14 @@ def test_identity_follows_the_revision_of_a_hub_model(inputs: dict[str, Any]) ->
         write_json(inputs["model"] / "model.json", {"kind": "hub", "source": "owner/model", "revision": revision})
         names.add(named(fixtures.make_run("sft"), inputs | {"weights": None}))
     assert len(names) == 2
+
+
+def test_identity_follows_what_the_files_of_a_recipe_hold(inputs: dict[str, Any], tmp_path: Path) -> None:
+    """And not the number of processes, which changes how long a run takes."""
+    file = tmp_path / "zero.json"
+    file.write_text("{}")
+    run = fixtures.make_run("sft", deepspeed=str(file))
+    before = named(run, inputs)
+    assert named(run.model_copy(update={"processes": 8, "nodes": 2}), inputs) == before
+    file.write_text('{"zero_optimization": {"stage": 2}}')
+    assert named(run, inputs) != before

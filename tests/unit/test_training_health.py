@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from winnow.core.errors import WinnowError
-from winnow.training.health import alarms, check_first_step, check_kl, check_numbers, expected_first_loss
+from winnow.training.health import (
+    alarms,
+    check_explosion,
+    check_first_step,
+    check_kl,
+    check_numbers,
+    expected_first_loss,
+)
 
 
 def measured(step: int, **values: float) -> dict[str, Any]:
@@ -93,3 +100,42 @@ def test_first_step(loss: float, margin: float, fine: bool) -> None:
     else:
         with pytest.raises(WinnowError, match="the reference is not the model that is trained"):
             check_first_step(row, {})
+
+
+def steps(*values: tuple[float, float]) -> list[dict[str, Any]]:
+    return [{"step": step + 1, "loss": loss, "grad_norm": norm} for step, (loss, norm) in enumerate(values)]
+
+
+CALM = [(2.0, 1.5)] * 12
+
+
+@pytest.mark.parametrize(
+    ("wild", "said"),
+    [
+        ([(9.0, 5.0), (9.5, 5.0), (11.0, 5.0)], "loss is step 13: 9; step 14: 9.5; step 15: 11, and was 2 before"),
+        ([(2.0, 151.0), (2.0, 400.0), (3.0, 900.0)], "grad_norm is step 13: 151; .*, and was 1.5 before"),
+    ],
+)
+def test_an_explosion_is_told(wild: list[tuple[float, float]], said: str) -> None:
+    *history, last = steps(*CALM, *wild)
+    with pytest.raises(WinnowError, match=f"step 15: the training has exploded: {said}"):
+        check_explosion(last, history, 1.0)
+    # Two steps of it are not enough, nor is a run that has only begun.
+    check_explosion(history[-1], history[:-1], 1.0)
+    *history, last = steps(*CALM[:9], *wild)
+    check_explosion(last, history, 1.0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*CALM, (2.0, 1.5), (60.0, 9000.0), (2.0, 1.5)],  # one wild batch
+        [(0.001, 0.002)] * 12 + [(0.7, 0.9), (1.5, 3.0), (0.9, 2.0)],  # hard pairs after nearly perfect ones
+        [(11.0, 80.0), (9.0, 40.0), (5.0, 9.0)] * 5,  # the steep beginning of a model from nothing
+        [(25.0, 3.0)] * 12 + [(60.0, 5.0), (70.0, 5.0), (80.0, 5.0)],  # ipo with a small beta
+    ],
+)
+def test_ordinary_trouble_is_no_explosion(values: list[tuple[float, float]]) -> None:
+    rows = steps(*values)
+    for index, row in enumerate(rows):
+        check_explosion(row, rows[:index], 1.0)

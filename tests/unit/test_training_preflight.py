@@ -67,6 +67,7 @@ def test_a_sound_run_passes(shared: Path) -> None:
         "total_steps": 6,
         "eval_steps": 3,
         "save_steps": 2,
+        "repeated": 0,
     }
     assert found["reference"] is None
 

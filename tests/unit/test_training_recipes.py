@@ -30,7 +30,8 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 def committed(file: Path) -> ResolvedRun:
     run = fixtures.make_run(file.name[:3])
-    return run.model_copy(update={"recipe": yaml.safe_load(file.read_text()), "gpu": 0 if "tiny" in file.name else 1})
+    gpu = 0 if "tiny" in file.name else 8
+    return run.model_copy(update={"recipe": yaml.safe_load(file.read_text()), "gpu": gpu, "processes": max(1, gpu)})
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=[file.stem for file in RECIPES])
@@ -42,7 +43,7 @@ def test_committed_recipes_are_right(file: Path) -> None:
     config = trainer_config(run, recipe, run_schedule(recipe, 842, 1), Path("unused"), cpu=True)
     assert (adapter_config(recipe) is not None) == ("lora" in file.name)
     for key, value in recipe.trainer.items():
-        if key not in ("eval_steps", "save_steps", "save_total_limit"):
+        if key not in ("eval_steps", "save_steps", "save_total_limit", "fsdp_config"):  # the last becomes what it names
             assert getattr(config, key) == value, key
 
 
@@ -137,9 +138,28 @@ PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "half_precision_weights": ("sft", {"dtype": "bfloat16"}, {}),
     "flash_attention_on_cpu": ("sft", {"attn_implementation": "flash_attention_2"}, {}),
     "attention_from_the_hub": ("sft", {"attn_implementation": "kernels-community/flash-attn2"}, {}),
-    "several_gpus": ("sft", {}, {"gpu": 8}),
     "images_in_loss": ("sft", {"completion_only_loss": False}, {"modality": "vision"}),
     "adapter_beside_trained_tower": ("dpo", {"use_peft": True, "freeze_vision_tower": False}, {"modality": "vision"}),
+    "fsdp_on_cpu": ("sft", fixtures.FSDP, {"processes": 2}),
+    "fsdp_alone": ("sft", fixtures.FSDP, {"gpu": 1}),
+    "fsdp_and_deepspeed": ("sft", fixtures.FSDP | fixtures.ZERO3, {"gpu": 2, "processes": 2}),
+    "fsdp_settings_unused": ("sft", {"fsdp_config": {"version": 2}}, {}),
+    "fsdp_settings": ("sft", {"fsdp": True, "fsdp_config": {"version": 1}}, {"gpu": 2, "processes": 2}),
+    "deepspeed_in_bfloat16_on_cpu": ("sft", fixtures.ZERO3 | {"bf16": True}, {"processes": 2}),
+    "deepspeed_stage": ("sft", {"deepspeed": {"zero_optimization": {"stage": 1}}}, {"gpu": 2, "processes": 2}),
+    "deepspeed_decides": (
+        "sft",
+        {"deepspeed": {"zero_optimization": {"stage": 3}, "train_batch_size": 64}},
+        {"gpu": 2, "processes": 2},
+    ),
+    "best_step_in_parts": ("sft", fixtures.ZERO3 | {"select": "best"}, {"gpu": 2, "processes": 2}),
+    "zero3_adapter_checkpointing": (
+        "sft",
+        fixtures.ZERO3
+        | {"use_peft": True, "gradient_checkpointing": True}
+        | {"gradient_checkpointing_kwargs": {"use_reentrant": False}},
+        {"gpu": 2, "processes": 2},
+    ),
 }
 
 

@@ -4,11 +4,18 @@ import sys
 import time
 
 _START = time.monotonic()
+_SAYING = [True]
+
+
+def silence() -> None:
+    """Say nothing from now on: of several processes that do the same work one is enough."""
+    _SAYING[0] = False
 
 
 def log(message: str) -> None:
     """Print a line with the seconds since the start, at once."""
-    print(f"[{time.monotonic() - _START:8.1f} s] {message}", file=sys.stderr, flush=True)
+    if _SAYING[0]:
+        print(f"[{time.monotonic() - _START:8.1f} s] {message}", file=sys.stderr, flush=True)
 
 
 class Progress:

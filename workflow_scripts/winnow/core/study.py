@@ -272,7 +272,8 @@ def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun
                     **_pixels(study, modality),
                     recipe=merged,
                     pack_to=study.modalities[modality].context if merged.get("packing") else None,
-                    **run.model_dump(include={"gpu", "threads", "mem_mb", "runtime"}),
+                    processes=run.processes or max(1, run.gpu),
+                    **run.model_dump(include={"gpu", "nodes", "threads", "mem_mb", "runtime"}),
                 )
     _check_runs(study, runs, path)
     return runs
@@ -288,6 +289,13 @@ def _check_run_names(path: Path, template: str, run: Run) -> None:
         raise WinnowError(f"{path}, key runs.{template}", "run names are lower case, with {modality} at most once")
     if ("{modality}" in template) == (run.modality is not None):
         raise WinnowError(f"{path}, key runs.{template}", "give {modality} in the name or the key modality, not both")
+    processes = run.processes or max(1, run.gpu)
+    if run.gpu and processes != run.gpu:
+        raise WinnowError(
+            f"{path}, key runs.{template}.processes", f"is {processes}, but each of {run.gpu} GPUs has one"
+        )
+    if processes % run.nodes:
+        raise WinnowError(f"{path}, key runs.{template}.nodes", f"{processes} processes do not divide by {run.nodes}")
     for key, values in run.sweep.items():
         if not values or not all(map(_can_be_a_name, values)) or (key == "seed" and set(map(type, values)) != {int}):
             raise WinnowError(

@@ -49,6 +49,10 @@ def load_model(source: BaseModel, *, dtype: str, attention: str | None) -> Any:
             raise
         fix = "check the name and the network, or give a local folder as path"
         raise WinnowError(source.source, f"cannot be loaded: {str(error).splitlines()[0]}", fix) from error
+    # Under ZeRO-3 transformers also keeps the conversions that no weight needed, and would save every weight of a
+    # Qwen2.5-VL under a wrong name (transformers/integrations/deepspeed.py 5.23.0, _load_state_dict_into_zero3_model).
+    if conversions := getattr(model, "_weight_conversions", None):
+        model._weight_conversions = [conversion for conversion in conversions if conversion.was_used()]
     wrong = {key: sorted(map(str, found[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     if any(wrong.values()):
         listed = "; ".join(f"{key}: {', '.join(names[:3])}" for key, names in wrong.items() if names)

@@ -1,7 +1,9 @@
 """Checkpoints that can be trusted: named by what they came from, whole or ignored, the newest whole one is resumed."""
 
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,53 @@ from winnow.training.selection import best_step
 
 MARKER = "complete.json"  # written last into a checkpoint; lists every file with its hash
 METRICS = "metrics.jsonl"
-# Without any of these a resumed run would go on in silence with something fresh.
-NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json", METRICS)
+FINGERPRINTS = "fingerprints.json"  # of weights that lie in parts
+
+# Without any of these a resumed run would go on in silence with something fresh: patterns, with one of a kind for each
+# process in place of {rank}. DeepSpeed writes into global_step<N>/ and has a file `latest` that names it.
+_ALWAYS = (r"scheduler\.pt", r"trainer_state\.json", re.escape(METRICS))
+_STATE = {
+    "ddp": (r"optimizer\.pt",),
+    "zero2": (
+        "latest",
+        r"global_step\d+/mp_rank_00_model_states\.pt",
+        r"global_step\d+/(bf16_)?zero_pp_rank_{rank}_mp_rank_00_optim_states\.pt",
+    ),
+    "zero3": (
+        "latest",
+        re.escape(FINGERPRINTS),
+        r"global_step\d+/zero_pp_rank_{rank}_mp_rank_00_model_states\.pt",
+        r"global_step\d+/(bf16_)?zero_pp_rank_{rank}_mp_rank_00_optim_states\.pt",
+    ),
+    "fsdp": (r"optimizer\.bin", r"pytorch_model_fsdp\.bin", re.escape(FINGERPRINTS)),
+}
+
+
+def missing(names: Iterable[str], processes: int, sharing: str) -> list[str]:
+    """Return what a checkpoint lacks that some process could not resume without.
+
+    Args:
+        names: its files, relative to it.
+        processes: how many saved it.
+        sharing: how they share the model (recipes.sharing).
+    """
+    random_state = r"rng_state_{rank}\.pth" if processes > 1 else r"rng_state\.pth"
+    patterns = [
+        pattern.replace("{rank}", str(rank))
+        for pattern in (*_ALWAYS, *_STATE[sharing], random_state)
+        for rank in range(processes if "{rank}" in pattern else 1)
+    ]
+    found = list(names)
+    lacking = [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in found)]
+    return [pattern.replace("\\", "") for pattern in lacking]
+
+
+def _hashes(checkpoint: Path) -> dict[str, str]:
+    """Return the hash of every file; threads help, since hashing waits for the disk and frees the interpreter."""
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != MARKER)
+    with ThreadPoolExecutor(8) as pool:
+        names = (str(file.relative_to(checkpoint)) for file in files)
+        return dict(zip(names, pool.map(sha256_file, files), strict=True))
 
 
 def folder_hashes(folder: Path) -> dict[str, str]:
@@ -34,7 +81,8 @@ def identity(
 ) -> dict[str, Any]:
     """Return everything that a run's weights follow from, as hashes.
 
-    Threads, memory, run time and the number of GPUs are not among it: they change how long it takes.
+    Threads, memory, run time and the number of GPUs, processes and nodes are not among it: they change how
+    long it takes.
 
     Args:
         run: the resolved run.
@@ -47,6 +95,7 @@ def identity(
     source = read_json(model / MODEL_FILE)
     return {
         "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe", "pixels", "pack_to")},
+        "files": {name: sha256_file(Path(name)) for name in run.recipe_files},
         "device": "cuda" if run.gpu else "cpu",
         "data": {name: sha256_file(file) for name, file in data.items()},
         "model": {name: sha for name, sha in folder_hashes(model).items() if name not in ("manifest.json", MODEL_FILE)},
@@ -84,34 +133,29 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("checkpoint-*") if path.is_dir()), key=step_of, reverse=True)
 
 
-def mark_complete(checkpoint: Path, processes: int) -> None:
+def mark_complete(checkpoint: Path, processes: int, sharing: str) -> None:
     """Say that a checkpoint is whole; its files must not change from now on.
 
     Raises:
         WinnowError: if a file is missing without which the run could not resume.
     """
-    files = {
-        str(file.relative_to(checkpoint)): sha256_file(file)
-        for file in sorted(checkpoint.rglob("*"))
-        if file.is_file() and file.name != MARKER
-    }
-    if missing := [name for name in NEEDED if name not in files]:
-        raise WinnowError(checkpoint, f"was saved without {', '.join(missing)}", "report this: a run could not resume")
-    write_json(checkpoint / MARKER, {"step": step_of(checkpoint), "processes": processes, "files": files})
+    files = _hashes(checkpoint)
+    if lacking := missing(files, processes, sharing):
+        raise WinnowError(checkpoint, f"was saved without {', '.join(lacking)}", "report this: a run could not resume")
+    marker = {"step": step_of(checkpoint), "processes": processes, "sharing": sharing, "files": files}
+    write_json(checkpoint / MARKER, marker)
 
 
 def what_is_wrong(checkpoint: Path) -> str | None:
     """Say why a checkpoint cannot be resumed from, or None."""
-    marker = checkpoint / MARKER
-    if not marker.is_file():
+    if not (checkpoint / MARKER).is_file():
         return "it was not finished"
-    files: dict[str, str] = read_json(marker)["files"]
-    present = {str(file.relative_to(checkpoint)) for file in checkpoint.rglob("*") if file.is_file()}
-    for name in sorted({*NEEDED, *files, *present} - {MARKER}):
-        if not (checkpoint / name).is_file():
-            return f"{name} is missing"
-        if sha256_file(checkpoint / name) != files.get(name):
-            return f"{name} is not what was saved"
+    marker = read_json(checkpoint / MARKER)
+    saved, found = marker["files"], _hashes(checkpoint)
+    if lacking := sorted({*missing(found, marker["processes"], marker["sharing"]), *(saved.keys() - found.keys())}):
+        return f"{lacking[0]} is missing"
+    if changed := sorted(name for name in found if found[name] != saved.get(name)):
+        return f"{changed[0]} is not what was saved"
     return None
 
 
@@ -131,7 +175,7 @@ def last_complete(folder: Path, processes: int) -> Path | None:
             raise WinnowError(
                 checkpoint,
                 f"was saved by {saved_by} processes, this run has {processes}",
-                "use as many again, or delete the folder to start over",
+                "use as many again (the run's keys gpu and processes), or delete the folder to start over",
             )
         return checkpoint
     return None

@@ -1,7 +1,6 @@
-"""Equal work gives equal bits: threads, algorithms, and exactly the processes that a run asks for."""
+"""Equal work gives equal bits: threads and algorithms."""
 
 import os
-import sys
 
 import datasets
 import torch
@@ -26,30 +25,10 @@ def prepare_torch(gpus: int) -> None:
         )
     if not gpus:
         torch.set_num_threads(CPU_THREADS)
+        os.environ["DS_ACCELERATOR"] = "cpu"  # or DeepSpeed, which accelerate imports where it is, looks for others
     torch.use_deterministic_algorithms(True, warn_only=True)
     # It would also fill every new tensor with NaN, to show reads of memory never written; TRL allocates tiles of the
     # logits of 268 MB each, and a quarter of a step would go there. Equal bits are tested without it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # a property of the module
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
-
-
-def world_size() -> int:
-    """Return how many processes train together, as their launcher says."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def check_world(gpus: int) -> int:
-    """Return the number of processes, after checking that it is what the run asks for.
-
-    Raises:
-        WinnowError: if there are fewer or more: the effective batch would not be the recipe's.
-    """
-    expected = max(1, gpus)
-    if world_size() != expected:
-        raise WinnowError(
-            "the run's key gpu",
-            f"is {gpus}, and {world_size()} process was started by {sys.argv[0]}; each GPU needs its own",
-            "set gpu: 1, or start the script with one process per GPU",
-        )
-    return expected

@@ -38,7 +38,7 @@ def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
         reference_cache=cache,
     )
     setting.check(trainer)
-    check_reference(trainer.model, trainer.ref_model, setting.weights)
+    check_reference(trainer.model, trainer.ref_model, setting.weights, watch.world)
     watch.attach(trainer.model, trainer.ref_model)
     trainer.watch = watch
     if setting.processor is None:

@@ -11,6 +11,8 @@ from winnow.models.processors import copy_settings
 from winnow.training.arguments import Request
 from winnow.training.checkpoints import METRICS
 from winnow.training.loading import WEIGHTS_FILE, weight_hashes
+from winnow.training.sharding import is_sharded, whole_state
+from winnow.training.world import World
 
 MANIFEST = "manifest.json"
 TOKENIZER_FILES = (
@@ -25,7 +27,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
 )
 SPEC = "spec.json"
-SOFTWARE = ["torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors"]
+SOFTWARE = ["torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "deepspeed"]
 
 
 def finished_folder(checkpoints: Path, *, adapter: bool) -> Path:
@@ -43,7 +45,16 @@ def replace_folder(draft: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def save_finished(model: Any, base: Path, final: Path, pixels: Mapping[str, int]) -> dict[str, str]:
+def save_trained(model: Any, base: Path, final: Path, pixels: Mapping[str, int], world: World) -> dict[str, str]:
+    """Save what processes trained together, whole, from the first of them; as save_finished."""
+    adapted = hasattr(model, "peft_config")
+    state = whole_state(model, trained_only=adapted, keep=world.is_first) if is_sharded(model) else None
+    return world.told(lambda: save_finished(model, base, final, pixels, state))
+
+
+def save_finished(
+    model: Any, base: Path, final: Path, pixels: Mapping[str, int], state: dict[str, Any] | None = None
+) -> dict[str, str]:
     """Save a model with tokenizer, configuration and generation settings, and return the hashes of its weights.
 
     Args:
@@ -51,6 +62,7 @@ def save_finished(model: Any, base: Path, final: Path, pixels: Mapping[str, int]
         base: folder of the base model, whose tokenizer files are copied byte by byte.
         final: the folder to make.
         pixels: the area of images in training, empty where there were none.
+        state: its weights by name, where the model itself does not hold them whole.
     """
     draft = final.with_name(f".{final.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
@@ -58,7 +70,7 @@ def save_finished(model: Any, base: Path, final: Path, pixels: Mapping[str, int]
     settings = read_json(base / "config.json")
     cached = (settings.get("text_config") or settings).get("use_cache", True)
     model.config.use_cache = model.config.get_text_config().use_cache = cached  # off while training
-    model.save_pretrained(draft)
+    model.save_pretrained(draft, state_dict=state)
     if (adapter := draft / "adapter_config.json").is_file():
         # A path of this machine; the manifest names the base.
         write_json(adapter, read_json(adapter) | {"base_model_name_or_path": None})

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from winnow.core.locks import held
 from winnow.core.log import log
 from winnow.core.manifest import write_manifest
 from winnow.training.arguments import Request
-from winnow.training.callbacks import Judge, Pace, Recorder, Saver, StopOnSignal, StrictResume
+from winnow.training.callbacks import AlreadyTrained, Judge, Pace, Recorder, Saver, StopOnSignal, StrictResume
 from winnow.training.checkpoints import (
     METRICS,
     checkpoints_in,
@@ -23,7 +24,7 @@ from winnow.training.checkpoints import (
     step_of,
     what_is_wrong,
 )
-from winnow.training.determinism import check_world, prepare_torch
+from winnow.training.determinism import prepare_torch
 from winnow.training.finished import (
     MANIFEST,
     SOFTWARE,
@@ -31,15 +32,17 @@ from winnow.training.finished import (
     finished_folder,
     is_finished,
     publish,
-    save_finished,
+    save_trained,
 )
 from winnow.training.health import alarms, check_kl
 from winnow.training.loading import restore_weights, weights_of
 from winnow.training.metrics import metrics_sha256, read_metrics
-from winnow.training.recipes import read_recipe
+from winnow.training.recipes import Recipe, read_recipe, sharing
 from winnow.training.selection import best_step, check_selected, has_stopped
 from winnow.training.setting import Setting, gather
+from winnow.training.sharding import is_sharded, size_of
 from winnow.training.watch import Watch
+from winnow.training.world import World, check_sharing, together
 
 Build = Callable[[Setting, list[Any], Watch], Any]
 STOPPED = 143  # the exit status of a process that SIGTERM ended
@@ -56,83 +59,100 @@ def train(request: Request, build: Build) -> None:
         WinnowError: if the run cannot be right.
         SystemExit: with status 143 after SIGTERM, once a checkpoint is saved.
     """
-    processes = check_world(request.run.gpu)
-    prepare_torch(request.run.gpu)
-    body = identity_of(request)
-    folder = request.checkpoints / short_name(body)
-    with held(request.checkpoints / "writer.lock"):
-        if is_finished(request, folder):
-            log(f"{request.run.name} of this identity is finished; adopting it")
-        else:
-            _fit(request, build, folder, body, processes)
-        publish(request, folder)
-        for checkpoint in checkpoints_in(folder):
-            shutil.rmtree(checkpoint)
-        shutil.rmtree(folder / "datasets", ignore_errors=True)
+    with together(request.run) as world:
+        prepare_torch(request.run.gpu)
+        body = world.told(lambda: identity_of(request))
+        folder = request.checkpoints / short_name(body)
+        with held(request.checkpoints / "writer.lock") if world.is_first else nullcontext():
+            if world.told(lambda: is_finished(request, folder)):
+                log(f"{request.run.name} of this identity is finished; adopting it")
+            else:
+                _fit(request, build, folder, body, world)
+            if world.is_first:
+                _publish(request, folder)
 
 
-def _fit(request: Request, build: Build, folder: Path, body: Mapping[str, Any], processes: int) -> None:
+def _publish(request: Request, folder: Path) -> None:
+    """Hand out a finished run's files, and remove what only training needed."""
+    publish(request, folder)
+    for checkpoint in checkpoints_in(folder):
+        shutil.rmtree(checkpoint)
+    shutil.rmtree(folder / "datasets", ignore_errors=True)
+
+
+def _fit(request: Request, build: Build, folder: Path, body: Mapping[str, Any], world: World) -> None:
     """Train, and leave model/, metrics, spec and manifest in the checkpoint folders."""
     recipe = read_recipe(request.run)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / SPEC, request.run.model_dump(mode="json"))
-    checkpoint = resume_point(folder, processes, recipe.own)
+    checkpoint = world.told(lambda: _begin(request, folder, recipe, world))
     source = weights_of(request.model, request.parent)
-    setting = gather(request, recipe, source, folder, processes)
-    trainer = _train(setting, build, folder, checkpoint, processes)
+    setting = gather(request, recipe, source, folder, world)
+    trainer = _train(setting, build, folder, checkpoint, world)
     rows = read_metrics(folder / METRICS)
     check_kl(rows)
     check_selected(rows, recipe.own, folder / METRICS)
     if (best := best_step(rows, recipe.own)) is not None:
-        _take_best(trainer.model, folder / f"checkpoint-{best}")
-    adapter = request.run.is_adapter
-    final = finished_folder(request.checkpoints, adapter=adapter)
-    weights = save_finished(trainer.model, request.model, final, request.run.pixels)
-    _write_manifest(setting, folder, body, weights, trainer.model, processes=processes)
+        _take_best(trainer.model, folder / f"checkpoint-{best}", world)
+    final = finished_folder(request.checkpoints, adapter=request.run.is_adapter)
+    weights = save_trained(trainer.model, request.model, final, request.run.pixels, world)
+    if world.is_first:
+        _write_manifest(setting, folder, body, weights, trainer.model, world=world)
 
 
-def _take_best(model: Any, checkpoint: Path) -> None:
-    """Load the weights that the recipe selects.
+def _take_best(model: Any, checkpoint: Path, world: World) -> None:
+    """Load the weights that the recipe selects; weights in parts are refused before (incompatibilities.py).
 
     Raises:
-        WinnowError: if their checkpoint is damaged.
+        WinnowError: if their checkpoint is damaged, or the weights lie in parts.
     """
-    if (wrong := what_is_wrong(checkpoint)) is not None:
+    if (wrong := world.told(lambda: what_is_wrong(checkpoint))) is not None:
         raise WinnowError(
             checkpoint, f"is the best of the run, and {wrong}", "run the same command again: it goes back"
         )
+    if is_sharded(model):
+        raise WinnowError(checkpoint, "is the best of the run, whose weights lie in parts", "use select: last")
     log(f"the finished model is that of step {step_of(checkpoint)}")
     restore_weights(model, checkpoint)
 
 
-def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None, processes: int) -> Any:
+def _begin(request: Request, folder: Path, recipe: Recipe, world: World) -> Path | None:
+    """Prepare the folder of the checkpoints, with the metrics up to the one that is resumed, and return that one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SPEC, request.run.model_dump(mode="json"))
+    checkpoint = resume_point(folder, world.size, recipe.own)
+    if checkpoint is None:
+        (folder / METRICS).unlink(missing_ok=True)
+    else:
+        shutil.copyfile(checkpoint / METRICS, folder / METRICS)
+    return checkpoint
+
+
+def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None, world: World) -> Any:
     """Run the trainer to the last step, resuming where there is a checkpoint, and return it."""
     run, recipe = setting.request.run, setting.recipe
-    recorder = Recorder(folder / METRICS, run.stage, run.recipe)
-    watch = Watch(float(run.recipe.get("beta", 0.1)) if run.stage == "dpo" else None)
-    stop = StopOnSignal()
-    saver = Saver(folder, processes, recipe.trainer.get("save_total_limit"), recipe.own)
+    recorder = Recorder(folder / METRICS, run.stage, run.recipe, world)
+    watch = Watch(float(run.recipe.get("beta", 0.1)) if run.stage == "dpo" else None, world)
+    stop = StopOnSignal(world)
+    saver = Saver(folder, recipe.trainer.get("save_total_limit"), recipe.own, sharing(recipe), world)
     judge = Judge(recorder, recipe.own)
     callbacks = [recorder, Pace(watch), stop, judge, saver]
     setting.config.eval_on_start = checkpoint is None
     if checkpoint is None:
-        (folder / METRICS).unlink(missing_ok=True)
         log(f"training {run.name} from the start, {setting.steps.total_steps} steps")
     else:
-        shutil.copyfile(checkpoint / METRICS, folder / METRICS)
-        callbacks.append(StrictResume(checkpoint))
+        ended = has_stopped(read_metrics(folder / METRICS), recipe.own)
+        callbacks.append(StrictResume(checkpoint, is_last=ended or step_of(checkpoint) >= setting.steps.total_steps))
         log(f"training {run.name} on from step {step_of(checkpoint)} of {setting.steps.total_steps}")
     trainer = build(setting, callbacks, watch)
+    check_sharing(trainer.accelerator, sharing(recipe), world)
     trainer.remove_callback(PrinterCallback)
     if checkpoint is not None:
         # TRL counts from 0 again after a resume.
         trainer._total_train_tokens = read_metrics(folder / METRICS)[-1]["num_tokens"]
-        if step_of(checkpoint) >= setting.steps.total_steps or has_stopped(read_metrics(folder / METRICS), recipe.own):
-            restore_weights(trainer.model, checkpoint)  # Trainer would take one step too many
-            return trainer
     stop.listen()
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except AlreadyTrained:
+        return trainer
     except Exception as error:
         if "No space left on device" in str(error) and not isinstance(error, OSError):
             raise OSError(28, "No space left on device", str(folder)) from error
@@ -149,7 +169,7 @@ def _train(setting: Setting, build: Build, folder: Path, checkpoint: Path | None
 
 
 def _write_manifest(
-    setting: Setting, folder: Path, body: Mapping[str, Any], weights: dict[str, str], model: Any, *, processes: int
+    setting: Setting, folder: Path, body: Mapping[str, Any], weights: dict[str, str], model: Any, *, world: World
 ) -> None:
     """Write down what was made and from what: `made_from` is the body of the run's identity, every input by hash."""
     request = setting.request
@@ -165,7 +185,8 @@ def _write_manifest(
         outputs={"spec": folder / SPEC},
         settings=run.model_dump(mode="json", include={"recipe"}),
         counts={
-            "rows": {"train": len(setting.train), "val": len(setting.val), "left_out_by_train_rows": setting.left_out}
+            "rows": {"train": len(setting.train), "val": len(setting.val), "left_out_by_train_rows": setting.left_out},
+            "repeated": setting.steps.repeated,
         },
         software=SOFTWARE,
         run=run.model_dump(mode="json", include={"name", "stage", "dataset", "modality", "model", "parent", "seed"})
@@ -179,7 +200,8 @@ def _write_manifest(
         alarms=raised,
         first_loss=next(row["loss"] for row in rows if row["kind"] == "train"),
         metrics_sha256=metrics_sha256(rows),
-        world_size=processes,
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        parameters=sum(p.numel() for p in parameters),
+        world_size=world.size,
+        sharing=sharing(setting.recipe),
+        trainable_parameters=sum(size_of(p) for p in parameters if p.requires_grad),
+        parameters=sum(size_of(p) for p in parameters),
     )

@@ -1,6 +1,7 @@
 """Judging a training by its numbers: what stops it at once, and what its manifest must warn of."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,14 @@ MOST_DISPLACED = 0.8  # share of pairs
 FAR_OFF_POLICY = -2.5  # nats per token
 FIRST_LOSS_TOLERANCE = 1e-3
 ZERO = 1e-12  # KL below it is rounding
+
+# An exploded training: so many steps one after another in which loss or gradient is so many times what it was before,
+# the median of steps before those. One wild batch is no explosion, and neither is a loss that rises from almost 0.
+EXPLODED_STEPS = 3
+EXPLODED_AFTER = 10  # steps that a median needs
+EXPLODED_MEMORY = 100  # steps that it looks back
+EXPLODED_LOSS = 4.0  # times the median, which counts as 1 at least
+EXPLODED_GRADIENT = 100.0  # times the median, which counts as the norm that gradients are clipped to at least
 
 
 def expected_first_loss(recipe: Mapping[str, Any]) -> float | None:
@@ -66,6 +75,35 @@ def check_numbers(row: Row, history: Sequence[Row]) -> None:
                 f"{name} is {value} at learning rate {row.get('learning_rate', math.nan):.3g}"
                 f" (before: {before or 'nothing, it was the first step'})",
                 "lower learning_rate or max_grad_norm, or train in float32 (dtype); the last checkpoint is from before",
+            )
+
+
+def check_explosion(row: Row, history: Sequence[Row], clipped_to: float) -> None:
+    """Check that loss and gradient norm have not left all that they were before.
+
+    Args:
+        row: the step that was just trained.
+        history: the steps before it.
+        clipped_to: the recipe's max_grad_norm.
+
+    Raises:
+        WinnowError: with the last steps, if the latest ones all are far above the median of those before them.
+    """
+    latest = [*history[-(EXPLODED_STEPS - 1) :], row]
+    before = history[: -(EXPLODED_STEPS - 1)][-EXPLODED_MEMORY:]
+    if len(before) < EXPLODED_AFTER:
+        return
+    for name, times, least in (("loss", EXPLODED_LOSS, 1.0), ("grad_norm", EXPLODED_GRADIENT, max(clipped_to, 1.0))):
+        known = [past[name] for past in before if past.get(name) is not None]
+        usual = statistics.median(known) if known else math.inf
+        if all(step.get(name, 0.0) > times * max(usual, least) for step in latest):
+            steps = "; ".join(f"step {step['step']}: {step[name]:.4g}" for step in latest)
+            raise WinnowError(
+                f"step {row['step']}",
+                f"the training has exploded: {name} is {steps}, and was {usual:.4g} before (median of {len(known)}"
+                f" steps), at learning rate {row.get('learning_rate', math.nan):.3g}",
+                "lower learning_rate or raise warmup_steps; the last checkpoint may be from after it began, so delete"
+                " the run's checkpoints to start over",
             )
 
 

@@ -5,9 +5,11 @@ Mine TRL's own `raise ValueError` and `logger.warning` lines at each upgrade; te
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from winnow.core.config.runs import ResolvedRun
+from winnow.core.files import read_json
 
 TRL = "1.16.0"
 
@@ -22,6 +24,16 @@ class Facts:
     def get(self, key: str) -> Any:
         """Return a recipe key's value, or the default of the class that has it."""
         return self.run.recipe.get(key, self.defaults.get(key))
+
+    def settings(self, key: str) -> Mapping[str, Any]:
+        """Return the settings that a recipe key holds or names a file of; none where it is absent."""
+        value = self.get(key)
+        return dict(read_json(Path(value)) if isinstance(value, str) else value or {})
+
+    @property
+    def zero_stage(self) -> int:
+        """DeepSpeed's ZeRO stage; 0 without DeepSpeed."""
+        return int(self.settings("deepspeed").get("zero_optimization", {}).get("stage", 0))
 
     @property
     def images(self) -> bool:
@@ -54,6 +66,14 @@ class Incompatibility:
 
 
 _BOTH, _SFT, _DPO = ("sft", "dpo"), ("sft",), ("dpo",)
+_DECIDED_BY_RECIPE = (
+    "train_batch_size",
+    "train_micro_batch_size_per_gpu",
+    "gradient_accumulation_steps",
+    "gradient_clipping",
+    "optimizer",
+    "scheduler",
+)
 
 TABLE: tuple[Incompatibility, ...] = (
     Incompatibility(
@@ -216,11 +236,86 @@ TABLE: tuple[Incompatibility, ...] = (
         "transformers/integrations/hub_kernels.py:811",
     ),
     Incompatibility(
-        "several_gpus",
+        "fsdp_on_cpu",
         _BOTH,
-        lambda facts: facts.run.gpu > 1 and facts.get("deepspeed") is None and not facts.get("fsdp"),
-        "several GPUs need a recipe that says how they share the model (deepspeed or fsdp)",
-        "one process per GPU, none of which is started without it",
+        lambda facts: bool(facts.get("fsdp")) and not facts.run.gpu,
+        "FSDP needs GPUs: without them accelerate runs plain DDP instead, or leaves every process alone, and says"
+        " nothing; use deepspeed or neither on a CPU",
+        "accelerate/state.py 1.15.0, AcceleratorState",
+    ),
+    Incompatibility(
+        "fsdp_alone",
+        _BOTH,
+        lambda facts: bool(facts.get("fsdp")) and facts.run.processes == 1,
+        "FSDP spreads a model over several processes, and the run has one: set gpu above 1, or fsdp to false",
+        "transformers/trainer.py 5.23.0, Trainer.__init__",
+    ),
+    Incompatibility(
+        "fsdp_and_deepspeed",
+        _BOTH,
+        lambda facts: bool(facts.get("fsdp")) and bool(facts.get("deepspeed")),
+        "fsdp and deepspeed both spread a model over processes: set one of them",
+        "transformers/trainer.py 5.23.0, Trainer.__init__",
+    ),
+    Incompatibility(
+        "fsdp_settings_unused",
+        _BOTH,
+        lambda facts: bool(facts.get("fsdp_config")) and not facts.get("fsdp"),
+        "fsdp_config is ignored without fsdp: true",
+        "transformers/training_args.py 5.23.0, _process_fsdp_args",
+    ),
+    Incompatibility(
+        "fsdp_settings",
+        _BOTH,
+        lambda facts: (
+            (facts.settings("fsdp_config").get("version", 2) != 2)
+            or (facts.settings("fsdp_config").get("state_dict_type", "FULL_STATE_DICT") != "FULL_STATE_DICT")
+            or bool(facts.settings("fsdp_config").get("cpu_ram_efficient_loading"))
+        ),
+        "fsdp_config must have version 2 and state_dict_type FULL_STATE_DICT, without cpu_ram_efficient_loading:"
+        " only such checkpoints are known to resume",
+        "winnow/training/checkpoints.py",
+    ),
+    Incompatibility(
+        "deepspeed_in_bfloat16_on_cpu",
+        _BOTH,
+        lambda facts: bool(facts.get("deepspeed") and facts.get("bf16")) and not facts.run.gpu,
+        "DeepSpeed does not compute in bfloat16 on a CPU: set bf16 to false",
+        "deepspeed 0.19.8 refuses it",
+    ),
+    Incompatibility(
+        "deepspeed_stage",
+        _BOTH,
+        lambda facts: bool(facts.get("deepspeed")) and facts.zero_stage not in (2, 3),
+        "the file of deepspeed must have zero_optimization.stage 2 or 3: only such checkpoints are known to resume",
+        "winnow/training/checkpoints.py",
+    ),
+    Incompatibility(
+        "deepspeed_decides",
+        _BOTH,
+        lambda facts: any(facts.settings("deepspeed").get(key, "auto") != "auto" for key in _DECIDED_BY_RECIPE),
+        "the file of deepspeed sets what the recipe decides (batch sizes, clipping, optimizer, scheduler): write auto"
+        " there, and leave optimizer and scheduler out",
+        "the effective batch is the recipe's",
+    ),
+    Incompatibility(
+        "best_step_in_parts",
+        _BOTH,
+        lambda facts: facts.get("select") == "best" and (facts.zero_stage == 3 or bool(facts.get("fsdp"))),
+        "select: best is not possible where weights lie in parts (ZeRO-3, FSDP): use select: last, or ZeRO-2",
+        "winnow/training/fit.py: the best checkpoint cannot be put back into the parts",
+    ),
+    Incompatibility(
+        "zero3_adapter_checkpointing",
+        _BOTH,
+        lambda facts: (
+            facts.zero_stage == 3
+            and bool(facts.get("use_peft") and facts.get("gradient_checkpointing"))
+            and (facts.get("gradient_checkpointing_kwargs") or {}).get("use_reentrant") is False
+        ),
+        "an adapter under ZeRO-3 needs reentrant gradient checkpointing, and TRL sets it with a warning only:"
+        " leave gradient_checkpointing_kwargs.use_reentrant out",
+        "trl/trainer/sft_trainer.py:875, trl/trainer/dpo_trainer.py:699",
     ),
 )
 

@@ -1,5 +1,6 @@
 """What a training starts from and resumes from: the weights that it names, all of them, and the reference proven."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
 from winnow.core.model_folder import refuse_code
 from winnow.models.weights import load_model
+from winnow.training.sharding import is_sharded, whole_state
+from winnow.training.world import World
 
 WEIGHTS_FILE = "weights.json"  # in a finished model: the hash of each file of weights
 _DEFECT = "both must be loaded from the parent's model folder; this is a defect of Winnow, please report it"
@@ -50,21 +53,23 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 
 def base_of(model: Any) -> Any:
     """Return the model below an adapter, or the model itself."""
+    model = getattr(model, "module", model)  # DeepSpeed wraps a reference
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
-def _named_weights(model: Any) -> dict[str, Any]:
+def _named_weights(model: Any, world: World) -> dict[str, Any]:
     """Return the tensors of a model by the names that it is saved under, without an adapter.
 
-    A Qwen2.5-VL is saved under other names than it has in memory; save_pretrained turns them back in this way.
+    A Qwen2.5-VL is saved under other names than it has in memory; save_pretrained turns them back in this way. Weights
+    that lie in parts are whole in the first process, and nothing in the others.
     """
     base = base_of(model)
-    state = base.state_dict()
+    state = whole_state(base, trained_only=False, keep=world.is_first) if is_sharded(base) else base.state_dict()
     plain = {name.replace(".base_layer.", "."): tensor for name, tensor in state.items() if ".lora_" not in name}
     return dict(revert_weight_conversion(base, plain))
 
 
-def check_reference(policy: Any, reference: Any | None, folder: Path | None) -> None:
+def check_reference(policy: Any, reference: Any | None, folder: Path | None, world: World) -> None:
     """Check before the first step that policy and reference are the weights that the run names.
 
     A DPO loss of ln 2 shows that they agree, not that they are the right ones: both may be the
@@ -74,28 +79,34 @@ def check_reference(policy: Any, reference: Any | None, folder: Path | None) -> 
         policy: the model to train; under an adapter, its frozen base is what is compared.
         reference: the reference, or None where the policy without its adapter is the reference.
         folder: the local folder that the run starts from; None for a model of the hub.
+        world: the processes that train together; weights that lie in parts are compared by the first.
 
     Raises:
         WinnowError: naming the first weight that differs.
     """
-    trained = _named_weights(policy)
-    for name, tensor in (_named_weights(reference) if reference is not None else {}).items():
+    trained = _named_weights(policy, world)
+    expected = _named_weights(reference, world) if reference is not None else {}
+    if (wrong := world.told(lambda: _wrong_weight(trained, expected, folder))) is not None:
+        raise WinnowError(*wrong, _DEFECT)
+
+
+def _wrong_weight(
+    trained: Mapping[str, Any], expected: Mapping[str, Any], folder: Path | None
+) -> tuple[str, str] | None:
+    """Return where and how weights differ from the reference's or from the files of a folder, or None."""
+    for name, tensor in expected.items():
         if name not in trained or not torch.equal(trained[name].cpu(), tensor.cpu()):
-            raise WinnowError(
-                "the reference model",
-                f"differs from the policy before the first step, in {name}",
-                _DEFECT,
-            )
+            return "the reference model", f"differs from the policy before the first step, in {name}"
     for file in sorted(folder.glob("*.safetensors")) if folder is not None else ():
         with safe_open(str(file), "pt") as stored:
             for name in stored.keys():  # noqa: SIM118 - not a dictionary
                 kept = stored.get_tensor(name)
                 if name not in trained or not torch.equal(trained[name].cpu(), kept.to(trained[name].dtype)):
-                    raise WinnowError(
+                    return (
                         "the policy and the reference model",
                         f"are not what {file} holds, first seen in {name}",
-                        _DEFECT,
                     )
+    return None
 
 
 def restore_weights(model: Any, checkpoint: Path) -> None:

@@ -131,7 +131,7 @@ def _schedule(
             if taken is None:
                 raise WinnowError(train, "has rows that do not say how long they are", "render again to pack them")
             count = packed_rows([max(row.sequences) for row in taken], run.pack_to)
-        steps = run_schedule(recipe, max(1, count), max(1, run.gpu))
+        steps = run_schedule(recipe, max(1, count), run.processes)
         trainer_config(run, recipe, steps, Path("unused"), cpu=True)
     except WinnowError as error:
         problems.append(str(error))
@@ -165,7 +165,7 @@ def preflight(
     steps, told = None, None
     if planned is not None:
         steps, taken = planned
-        subject = Subject(run, defaults | run.recipe, sizes, taken, rows[val], steps, max(1, run.gpu))
+        subject = Subject(run, defaults | run.recipe, sizes, taken, rows[val], steps, run.processes)
         problems += _adapter_problems(run, sizes) + memory_problems(subject, gpus)
         told = estimate(subject, gpus)
     start = f"run {run.parent}" if run.parent else f"base model {run.model}"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import json
+import os
 import typing
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from winnow.core.config.runs import OWN_KEYS, OwnKeys, ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.training.schedule import Schedule, schedule
+from winnow.training.world import world_size
 
 REQUIRED = ("per_device_train_batch_size", "num_train_epochs", "learning_rate", "eval_steps", "save_steps")
 
@@ -134,6 +137,8 @@ def _types(stage: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for settings in (config_class(stage), trl.ModelConfig):
         hints = typing.get_type_hints(settings)
         found.append({field.name: hints[field.name] for field in dataclasses.fields(settings) if field.init})
+    # Annotated as text, which is deprecated: transformers/training_args.py 5.23.0, _apply_legacy_fsdp_to_config.
+    found[0]["fsdp"] = bool | None
     return found[0], found[1]
 
 
@@ -176,7 +181,18 @@ def recipe_problems(run: ResolvedRun) -> list[str]:
         elif (wrong := _wrong_type(known[key], value)) is not None:
             problems.append(f"recipe key {key}: {wrong}")
     problems += [f"recipe key {key}: is required and absent" for key in REQUIRED if key not in run.recipe]
-    return problems
+    return problems + [f"recipe: {problem}" for name in run.recipe_files for problem in _file_problems(Path(name))]
+
+
+def _file_problems(file: Path) -> list[str]:
+    """Say what is wrong with a file that a recipe names."""
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return [f"{file}: there is no such file"]
+    except ValueError as error:
+        return [f"{file}: is not JSON: {error}"]
+    return [] if isinstance(settings, dict) else [f"{file}: holds no keys with values"]
 
 
 def read_recipe(run: ResolvedRun) -> Recipe:
@@ -193,6 +209,16 @@ def read_recipe(run: ResolvedRun) -> Recipe:
         model={key: value for key, value in run.recipe.items() if key in model and key not in trainer},
         own=_own(run),
     )
+
+
+def sharing(recipe: Recipe) -> str:
+    """Return how processes share the model: zero2, zero3, fsdp, or ddp, where each has it whole."""
+    settings = recipe.trainer.get("deepspeed")
+    if settings:
+        if isinstance(settings, str):
+            settings = json.loads(Path(settings).read_text(encoding="utf-8"))
+        return "zero3" if settings.get("zero_optimization", {}).get("stage") == 3 else "zero2"
+    return "fsdp" if recipe.trainer.get("fsdp") else "ddp"
 
 
 def run_schedule(recipe: Recipe, rows: int, processes: int) -> Schedule:
@@ -213,6 +239,8 @@ def trainer_config(
     run: ResolvedRun, recipe: Recipe, steps: Schedule, folder: Path, trackers: tuple[str, ...] = (), *, cpu: bool
 ) -> Any:
     """Return TRL's settings of a run: the recipe's, and those that Winnow sets.
+
+    Made before the model is loaded: under ZeRO-3 each process then loads its own part.
 
     Raises:
         WinnowError: if TRL refuses a value.
@@ -239,6 +267,10 @@ def trainer_config(
     }
     if run.stage == "sft":
         ours["eval_packing"] = False
+    if cpu and world_size() > 1:
+        ours |= {"ddp_backend": "gloo"}
+    if cpu and run.recipe.get("deepspeed") and "LOCAL_RANK" in os.environ:  # world.py has made the state
+        ours |= {"use_cpu": False, "accelerator_config": {"use_configured_state": True}}
     try:
         return config_class(run.stage)(**(recipe.trainer | ours))
     except (ValueError, TypeError, ImportError) as error:

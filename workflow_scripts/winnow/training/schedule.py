@@ -16,6 +16,7 @@ class Schedule:
         total_steps: optimiser steps of the whole run.
         eval_steps: the run measures itself every so many steps, and at the first and last.
         save_steps: it saves a checkpoint every so many steps.
+        repeated: rows in each epoch that are trained on twice, so that every process has a full last batch.
     """
 
     accumulation: int
@@ -23,6 +24,7 @@ class Schedule:
     total_steps: int
     eval_steps: int
     save_steps: int
+    repeated: int = 0
 
 
 def accumulation_steps(effective: int, processes: int, per_device: int) -> int:
@@ -78,4 +80,5 @@ def schedule(
         total_steps=total,
         eval_steps=steps_of(eval_steps, total, "eval_steps"),
         save_steps=steps_of(save_steps, total, "save_steps"),
+        repeated=batches * processes * per_device - rows if processes > 1 else 0,
     )

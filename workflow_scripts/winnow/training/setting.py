@@ -25,6 +25,7 @@ from winnow.training.packing import packed_rows
 from winnow.training.recipes import Recipe, adapter_config, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
 from winnow.training.vision import check_tower, freeze_tower, language_only
+from winnow.training.world import World
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Setting:
                 )
 
 
-def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, processes: int) -> Setting:
+def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, world: World) -> Setting:
     """Load model, tokenizer and rows of a run, and check that every row fits.
 
     Args:
@@ -93,18 +94,25 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
         recipe: the run's recipe, checked.
         source: where the weights come from.
         folder: of the run's checkpoints.
-        processes: how many train together.
+        world: the processes that train together.
     """
     run = request.run
     tokenizer = AutoTokenizer.from_pretrained(request.model, local_files_only=True, trust_remote_code=False)
     processor = load_processor(request.model, **run.pixels) if run.pixels else None
     files = (request.train, request.val)
     chosen = first_rows(request.train, run.stage, recipe.own.train_rows)
-    tables = [
-        load_rows(file, run.stage, folder / "datasets", rows, images=bool(run.pixels))
-        for file, rows in zip(files, (chosen, None), strict=True)
-    ]
+    with world.first_before_others():  # it writes the dataset's files, the others read them
+        tables = [
+            load_rows(file, run.stage, folder / "datasets", rows, images=bool(run.pixels))
+            for file, rows in zip(files, (chosen, None), strict=True)
+        ]
     lengths = [row_lengths(rows, tokenizer, run.stage, processor) for rows in tables]
+    count = len(tables[0])
+    if run.pack_to is not None:
+        check_fits(lengths[0], run.pack_to, request.train)
+        count = packed_rows([length.longest for length in lengths[0]], run.pack_to)
+    steps = run_schedule(recipe, count, world.size)
+    config = trainer_config(run, recipe, steps, folder, request.trackers, cpu=not run.gpu)
     policy = load_model(source, dtype=recipe.dtype, attention=recipe.model.get("attn_implementation"))
     if run.pixels and not is_vision(policy.config):
         raise WinnowError(f"run {run.name}", "shows images to a model that sees none", "use a Qwen2.5-VL")
@@ -112,11 +120,6 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
         freeze_tower(policy)
     for counted, file in zip(lengths, files, strict=True):
         check_fits(counted, getattr(policy.config.get_text_config(), "max_position_embeddings", None), file)
-    rows = len(tables[0])
-    if run.pack_to is not None:
-        check_fits(lengths[0], run.pack_to, request.train)
-        rows = packed_rows([length.longest for length in lengths[0]], run.pack_to)
-    steps = run_schedule(recipe, rows, processes)
     return Setting(
         request=request,
         recipe=recipe,
@@ -126,7 +129,7 @@ def gather(request: Request, recipe: Recipe, source: BaseModel, folder: Path, pr
         tokenizer=tokenizer,
         processor=processor,
         policy=policy,
-        config=trainer_config(run, recipe, steps, folder, request.trackers, cpu=not run.gpu),
+        config=config,
         train=tables[0],
         val=tables[1],
         lengths=(lengths[0], lengths[1]),

@@ -23,13 +23,27 @@ class _Watched:
     watch: Watch | None = None
     probe: KlProbe | None = None
     model: Any
-    _metrics: Any
+    accelerator: Any
+    args: Any
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Let the watch see the forward passes of a batch."""
         assert self.watch is not None
-        with self.watch.batch(inputs, "train" if self.model.training else "eval"):
+        mode = "train" if self.model.training else "eval"
+        with self.watch.batch(inputs, mode, self._rows_of_its_own() if mode == "eval" else None):
             return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def _rows_of_its_own(self) -> int | None:
+        """Return how many rows of a validation batch are new, or None for all.
+
+        Accelerate fills the last batches of several processes up with rows from the start of the table
+        (accelerate/data_loader.py, even_batches), process by process.
+        """
+        state = self.accelerator.gradient_state
+        if not state.end_of_dataloader or state.remainder < 1:
+            return None
+        size = self.args.per_device_eval_batch_size
+        return int(min(max(state.remainder - self.accelerator.process_index * size, 0), size))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what the watch and the probe found."""

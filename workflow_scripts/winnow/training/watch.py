@@ -11,18 +11,21 @@ from torch import Tensor
 
 from winnow.numerics.masks import masked_normalize
 from winnow.numerics.preferences import PairLogps
+from winnow.training.world import World
 
 
 class Watch:
     """Sums over batches since the last log, apart for training and evaluation.
 
     It reads the outputs of the policy's and the reference's own forward passes: TRL asks the policy
-    first, then the reference (another model, or the policy with its adapter switched off).
+    first, then the reference (another model, or the policy with its adapter switched off). Each
+    process sums over its own rows; what is told is of all.
     """
 
-    def __init__(self, beta: float | None) -> None:
+    def __init__(self, beta: float | None, world: World) -> None:
         self.beta = beta  # None: not a preference training
         self.last: Any = None  # what the policy answered to the last batch, with its graph
+        self.world = world
         self._outputs: list[Any] | None = None
         self._sums: dict[str, dict[str, Tensor]] = {"train": {}, "eval": {}}
         self._seconds = 0.0
@@ -38,14 +41,21 @@ class Watch:
             self._outputs.append(output)
 
     @contextmanager
-    def batch(self, inputs: dict[str, Any], mode: str) -> Iterator[None]:
-        """Measure the forward passes made within the block; sums grow when it ends well."""
+    def batch(self, inputs: dict[str, Any], mode: str, rows: int | None = None) -> Iterator[None]:
+        """Measure the forward passes made within the block; sums grow when it ends well.
+
+        Args:
+            inputs: what the model is asked.
+            mode: train or eval.
+            rows: how many of the batch count; None for all. The others repeat rows that count elsewhere.
+        """
         self._outputs = []
         try:
             yield
             self.last = self._outputs[0]
             with torch.no_grad():
-                self._count(inputs, mode)
+                if rows is None or rows > 0:
+                    self._count(inputs, mode, slice(rows))
         finally:
             self._outputs = None
 
@@ -58,23 +68,29 @@ class Watch:
         for name, value in values.items():
             sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + value.detach().double().cpu()
 
-    def _count(self, inputs: dict[str, Any], mode: str) -> None:
+    def _count(self, inputs: dict[str, Any], mode: str, rows: slice) -> None:
         assert self._outputs
         policy = self._outputs[0]
         mask = inputs["completion_mask"][:, 1:] if self.beta is not None else policy.label_mask
         width = mask.shape[1]
+        entropy = policy.entropy[:, -width:]
+        if self.beta is not None:
+            self._count_pairs(inputs, mask, mode, rows)
+        mask, entropy = (self._counted(part, rows) for part in (mask, entropy))
         self._add(
             mode,
             {
                 "tokens": _tokens_in(inputs),
                 "response_tokens": mask.sum(),
-                "entropy": masked_normalize(policy.entropy[:, -width:], mask),
+                "entropy": masked_normalize(entropy, mask),
             },
         )
-        if self.beta is not None:
-            self._count_pairs(inputs, mask, mode)
 
-    def _count_pairs(self, inputs: dict[str, Any], mask: Tensor, mode: str) -> None:
+    def _counted(self, part: Tensor, rows: slice) -> Tensor:
+        """Return the rows that count; in a preference training a batch holds all chosen, then all rejected."""
+        return part[rows] if self.beta is None else torch.cat([half[rows] for half in part.chunk(2)])
+
+    def _count_pairs(self, inputs: dict[str, Any], mask: Tensor, mode: str, rows: slice) -> None:
         assert self._outputs
         width = mask.shape[1]
         sums = [masked_normalize(output.log_probs[:, -width:].float(), mask, dim=1) for output in self._outputs]
@@ -83,8 +99,9 @@ class Watch:
             reference: tuple[Tensor, ...] = (inputs["ref_chosen_logps"], inputs["ref_rejected_logps"])
         else:
             reference = sums[1].chunk(2)
-        pairs = PairLogps(chosen, rejected, reference[0], reference[1])
-        chosen_tokens, rejected_tokens = mask.sum(1).chunk(2)
+        chosen, rejected = chosen[rows], rejected[rows]
+        pairs = PairLogps(chosen, rejected, reference[0][rows], reference[1][rows])
+        chosen_tokens, rejected_tokens = (tokens[rows] for tokens in mask.sum(1).chunk(2))
         self._add(
             mode,
             {
@@ -99,8 +116,8 @@ class Watch:
         )
 
     def drain(self, mode: str) -> dict[str, float]:
-        """Return the measurements since the last call, and start anew. Empty if nothing was seen."""
-        sums = {name: value.item() for name, value in self._sums[mode].items()}
+        """Return the measurements of all processes since the last call, and start anew. Empty if nothing was seen."""
+        sums = self.world.totals(self._sums[mode])
         self._sums[mode] = {}
         if not sums:
             return {}
@@ -108,8 +125,8 @@ class Watch:
         if self.beta is not None:
             values |= _preference_values(sums, self.beta)
         if mode == "train":
-            values["tokens_per_second"] = sums["tokens"] / max(self._seconds, 1e-9)
-            values["peak_memory_mb"] = peak_memory_mb()
+            values["tokens_per_second"] = sums["tokens"] / max(self.world.largest(self._seconds), 1e-9)
+            values["peak_memory_mb"] = self.world.largest(peak_memory_mb())
             self._seconds = 0.0
         return values
 

@@ -92,7 +92,11 @@ class Run(Settings):
         default_factory=dict, description="recipe key (or seed) → values; one run for each combination, named by them"
     )
     seed: int = 42
-    gpu: Count = Field(0, description="GPUs of the job; 0 trains on the CPU")
+    gpu: Count = Field(0, description="GPUs of the job on all its nodes; 0 trains on the CPU")
+    processes: Positive | None = Field(
+        None, description="processes that train together; null is one per GPU, or one on a CPU"
+    )
+    nodes: Positive = Field(1, description="machines that the processes are spread over evenly")
     threads: Positive = 8
     mem_mb: Positive = 16_000
     runtime: Positive = Field(240, description="minutes, for the first attempt")
@@ -113,6 +117,8 @@ class ResolvedRun(Settings):
     min_pixels: Positive | None = None
     pack_to: Positive | None = Field(None, description="tokens that a packed row may have: the modality's context")
     gpu: int
+    processes: Positive = 1
+    nodes: Positive = 1
     threads: Positive = 8  # these three are for the scheduler; trainers are not told, so a change retrains nothing
     mem_mb: Positive = 16_000
     runtime: Positive = 240
@@ -128,6 +134,17 @@ class ResolvedRun(Settings):
     def is_adapter(self) -> bool:
         """Whether training makes a LoRA adapter, which is merged before anything reads the model."""
         return bool(self.recipe.get("use_peft"))
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether a launcher starts its processes; DeepSpeed needs one for a single process too."""
+        return self.processes > 1 or bool(self.recipe.get("deepspeed"))
+
+    @property
+    def recipe_files(self) -> tuple[str, ...]:
+        """Files that the recipe names; what they hold is a part of what the run is."""
+        named = (self.recipe.get(key) for key in ("deepspeed", "fsdp_config"))
+        return tuple(name for name in named if isinstance(name, str))
 
 
 class Evaluation(Settings):
