@@ -37,7 +37,8 @@ def demo_study() -> ResolvedStudy:
     """Return the demo study, resolved, with its text alone: a page of one modality is long enough."""
     study = load_study(ROOT / "studies" / "demo.yaml", Site(), ROOT)
     runs = {name: run for name, run in study.runs.items() if run.modality == "clean"}
-    return study.model_copy(update={"modalities": {"clean": study.modalities["clean"]}, "runs": runs})
+    text = {"modalities": {"clean": study.modalities["clean"]}, "models": {"text": study.models["text"]}}
+    return study.model_copy(update=text | {"runs": runs})
 
 
 def _json(path: Path, value: Any) -> None:
