@@ -236,7 +236,7 @@ def test_samples_stand_beside_the_human_review(page):
 def test_times_and_what_has_none(page):
     text = words(page)
     assert "train 2 1 h 02 min 1 h 01 min 512" in text
-    assert "No benchmark: export_dataset, gather_scores" in text
+    assert "No benchmark: align_modalities, export_dataset, gather_scores" in text
 
 
 def test_sources_are_named_and_are_there(root, html):
