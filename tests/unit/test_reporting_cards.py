@@ -10,7 +10,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.reporting.cards import dataset_card, model_card
-from winnow.reporting.lineage import lineage
+from winnow.reporting.lineage import _nearest, lineage
 from winnow.reporting.sources import Results
 
 SHA = "aa8e72537993ba99e69dfaafa59ed015b17504d1"
@@ -223,3 +223,12 @@ def test_what_comes_from_outside_is_listed(root, study):
     assert raw["prepare_model", "owner/model"] == SHA
     assert raw["train_dpo", "files/zero3.json"] == "2" * 64
     assert raw["ingest", "papers.jsonl.gz"] == "3" * 64
+
+
+def test_of_steps_that_made_equal_bytes_the_nearest_is_meant(root, study):
+    """Every hash of the fixture is the same, so that each step could have been made by any."""
+    found = lineage(Results(root), study, RUN)
+    assert found.manifests == [f"runs/{RUN}/manifest.json"]
+    assert _nearest(["datasets/dpo/clean/a.json", "datasets/sft/clean/a.json"], "datasets/sft/vision/b.json") == (
+        "datasets/sft/clean/a.json"
+    )

@@ -22,7 +22,7 @@ from transformers.models.qwen2_5_vl import Qwen2_5_VLConfig, Qwen2_5_VLForCondit
 from training import fixtures
 from winnow.core.config.studies import Gpus
 from winnow.training.architecture import Architecture, read_architecture
-from winnow.training.estimate import Subject, estimate, memory_problems, sharing, work
+from winnow.training.estimate import Subject, divided_states, estimate, memory_problems, work
 from winnow.training.estimate_table import estimate_lines, estimate_table
 from winnow.training.memory import Layout, activations, device_memory, layer_bytes
 from winnow.training.schedule import Schedule
@@ -355,9 +355,9 @@ def test_nothing_that_is_tried_fits() -> None:
 
 
 def test_what_is_divided_is_read_from_the_recipe() -> None:
-    assert sharing({}) is None
-    assert sharing({"fsdp": "full_shard"}) == "weights"
-    assert [sharing({"deepspeed": {"zero_optimization": {"stage": stage}}}) for stage in range(4)] == [
+    assert divided_states({}) is None
+    assert divided_states({"fsdp": "full_shard"}) == "weights"
+    assert [divided_states({"deepspeed": {"zero_optimization": {"stage": stage}}}) for stage in range(4)] == [
         None,
         "optimiser",
         "gradients",

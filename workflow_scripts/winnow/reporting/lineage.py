@@ -5,8 +5,10 @@ read to the manifest that made it, until only raw files are left: those of a cor
 along (checklists, templates, labels).
 """
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import commonpath
 from typing import Any
 
 from winnow.core.config.studies import ResolvedStudy
@@ -98,6 +100,11 @@ def _brought(manifest: Mapping[str, Any]) -> Iterator[Raw]:
         yield Raw("prepare_model", model["source"], model["revision"])
 
 
+def _nearest(makers: Sequence[str], reader: str) -> str:
+    """Return which of the steps that made equal bytes (an empty table, say) a reader means: the one nearest to it."""
+    return max(makers, key=lambda name: len(commonpath([name, reader])))
+
+
 def lineage(results: Results, study: ResolvedStudy, run: str) -> Lineage:
     """Return what a run's finished model descends from, and where the chain is broken.
 
@@ -107,10 +114,10 @@ def lineage(results: Results, study: ResolvedStudy, run: str) -> Lineage:
         run: the name of a run.
     """
     manifests = {name: found for name in all_manifests(study) if (found := results.json(name)) is not None}
-    makers: dict[str, str] = {}
+    makers: defaultdict[str, list[str]] = defaultdict(list)
     for name, manifest in manifests.items():
         for sha256 in _made(results, name, manifest):
-            makers.setdefault(sha256, name)
+            makers[sha256].append(name)
     found, start = Lineage(), last_manifest(study, run)
     if start not in manifests:
         found.gaps.append(f"{start}: there is no such file")
@@ -127,7 +134,7 @@ def lineage(results: Results, study: ResolvedStudy, run: str) -> Lineage:
         raw.update(_brought(manifests[here]))
         for name, sha256 in sorted(_named(manifests[here])):
             if sha256 in makers:
-                queue.append(makers[sha256])
+                queue.append(_nearest(makers[sha256], here))
             elif _from_outside(step, name):
                 raw.add(Raw(step, name, sha256))
             else:

@@ -94,7 +94,7 @@ class Subject:
         return (self.run.max_pixels or 0) // PATCH_AREA
 
 
-def sharing(recipe: Mapping[str, Any]) -> str | None:
+def divided_states(recipe: Mapping[str, Any]) -> str | None:
     """Return which states a recipe divides among processes: "optimiser", "gradients", "weights", or None for none."""
     settings = recipe.get("deepspeed")
     if settings:
@@ -110,7 +110,7 @@ def layout_of(subject: Subject) -> Layout:
     deepspeed = bool(recipe.get("deepspeed")) and subject.bf16
     return Layout(
         devices=subject.processes,
-        shared=sharing(recipe),
+        shared=divided_states(recipe),
         deepspeed=deepspeed,
         half_weights=recipe.get("dtype") in ("bfloat16", "float16"),
         bf16=subject.bf16,
