@@ -63,7 +63,7 @@ def launch_arguments(wildcards):
     run = run_of(wildcards)
     if run.nodes > 1:
         raise WorkflowError(
-            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines are not started by this"
-            " rule yet\n  fix: set nodes: 1, or start workflow_scripts/launch.py on each machine by hand"
+            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines are not started from"
+            " here yet\n  fix: set nodes: 1, or start workflow_scripts/launch.py on each machine by hand"
         )
     return f"workflow_scripts/launch.py --processes {run.processes}" if run.is_launched else ""

@@ -126,7 +126,7 @@ PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "normalization_of_another_loss": ("sft", {"loss_normalization": "per_token", "loss_type": "dft"}, {}),
     "constant_of_another_normalization": ("sft", {"normalize_constant": 42.0}, {}),
     "best_by_of_the_last": ("sft", {"best_by": {"metric": "loss"}}, {}),
-    "best_of_shards": ("dpo", {"select": "best", "deepspeed": "resources/deepspeed/zero3.json"}, {}),
+    "best_of_shards": ("dpo", fixtures.ZERO3 | {"select": "best"}, {"gpu": 2, "processes": 2}),
     "padding_free_preferences": ("dpo", {"padding_free": True}, {}),
     "adapter_on_head": ("sft", {"use_peft": True, "lora_target_modules": ["q_proj", "lm_head"]}, {}),
     "adapter_dropout_switched_off": ("dpo", {"use_peft": True, "lora_dropout": 0.1}, {}),
@@ -152,7 +152,6 @@ PLANTED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"deepspeed": {"zero_optimization": {"stage": 3}, "train_batch_size": 64}},
         {"gpu": 2, "processes": 2},
     ),
-    "best_step_in_parts": ("sft", fixtures.ZERO3 | {"select": "best"}, {"gpu": 2, "processes": 2}),
     "zero3_adapter_checkpointing": (
         "sft",
         fixtures.ZERO3

@@ -299,13 +299,6 @@ TABLE: tuple[Incompatibility, ...] = (
         "the effective batch is the recipe's",
     ),
     Incompatibility(
-        "best_step_in_parts",
-        _BOTH,
-        lambda facts: facts.get("select") == "best" and (facts.zero_stage == 3 or bool(facts.get("fsdp"))),
-        "select: best is not possible where weights lie in parts (ZeRO-3, FSDP): use select: last, or ZeRO-2",
-        "winnow/training/fit.py: the best checkpoint cannot be put back into the parts",
-    ),
-    Incompatibility(
         "zero3_adapter_checkpointing",
         _BOTH,
         lambda facts: (
