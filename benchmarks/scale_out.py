@@ -1,6 +1,6 @@
-"""The losses of one tiny training in one process and in two, for each way to share a model. Prints Markdown.
+"""The losses of tiny trainings in one process and in two, for each way to share a model. Prints Markdown.
 
-The real scripts under the real launcher, on CPUs; FSDP2 with the shim of the tests, since accelerate does not shard
+The real trainers under the real launcher, on CPUs; FSDP2 with the shim of the tests, since accelerate does not shard
 there by itself.
 
     OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts:tests .venv/bin/python benchmarks/scale_out.py
@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from training import fixtures, images
-from training.conftest import KINDS, VISION_KINDS, Finished, Study, run_of
+from training.conftest import KINDS, VISION_KINDS, Finished, Study, batch, run_of
 from winnow.training.determinism import prepare_torch
 
-WAYS: dict[str, tuple[int, dict[str, Any], str]] = {
-    "one process": (1, {}, "none"),
-    "DDP": (2, {}, "none"),
-    "ZeRO-2": (2, fixtures.ZERO2, "none"),
-    "ZeRO-3": (2, fixtures.ZERO3, "none"),
-    "FSDP2 (shim)": (2, fixtures.FSDP, "fsdp_on_cpu"),
+WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "DDP": ({}, []),
+    "ZeRO-2": (fixtures.ZERO2, []),
+    "ZeRO-3": (fixtures.ZERO3, []),
+    "FSDP2 (shim)": (fixtures.FSDP, ["fsdp_on_cpu"]),
 }
 
 
@@ -41,25 +40,33 @@ def losses(run: Finished) -> list[float]:
     return run.series("loss") + run.series("loss", "eval")
 
 
+def line(kind: str, way: str, run: Finished, alone: Finished) -> str:
+    """One row of the table."""
+    largest = max(abs(mine - theirs) for mine, theirs in zip(losses(run), losses(alone), strict=True))
+    shown = (" ".join(f"{loss:.4f}" for loss in run.series("loss", part)) for part in ("train", "eval"))
+    return f"| {kind} | {way} | {' | '.join(shown)} | {largest:.0e} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", default="sft,dpo,vision_sft,vision_dpo", help=f"of {', '.join(KINDS)}")
-    args = parser.parse_args()
-    print("| run | shared by | loss of each step | validation, before and after | largest difference |")
-    print("|---|---|---|---|---|")
+    kinds = parser.parse_args().kinds.split(",")
     with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
         prepare_torch(0)
-        studies = {vision: make_study(Path(folder) / str(vision), vision=vision) for vision in (False, True)}
-        for kind in args.kinds.split(","):
-            study = studies[kind in VISION_KINDS]
-            alone: list[float] = []
-            for way, (processes, sharing, faults) in WAYS.items():
-                run = run_of(kind, processes=processes, **fixtures.EVEN, **sharing)
-                found = study.finish(run, Path(folder) / f"{kind}-{way}", faults)
-                alone = alone or losses(found)
-                largest = max(abs(mine - theirs) for mine, theirs in zip(losses(found), alone, strict=True))
-                shown = (" ".join(f"{loss:.4f}" for loss in found.series("loss", part)) for part in ("train", "eval"))
-                print(f"| {kind} | {way} | {' | '.join(shown)} | {largest:.1e} |", flush=True)
+        studies = {vision: make_study(root / str(vision), vision=vision) for vision in (False, True)}
+        of = {kind: studies[kind in VISION_KINDS] for kind in kinds}
+        alone = {kind: of[kind].train(run_of(kind, **fixtures.EVEN), root / f"alone-{kind}") for kind in kinds}
+        print("| run | shared by | loss of each step | validation, before and after | largest difference |")
+        print("|---|---|---|---|---|")
+        for kind in kinds:
+            print(line(kind, "one process", alone[kind], alone[kind]))
+        for way, (sharing, faults) in WAYS.items():
+            runs = {kind: run_of(kind, processes=2, **fixtures.EVEN, **sharing) for kind in kinds}
+            tasks = [(of[kind], run, root / f"{way}-{kind}", None) for kind, run in runs.items()]
+            batch(root / way, tasks, *faults)
+            for kind, (study, run, where, _) in zip(kinds, tasks, strict=True):
+                print(line(kind, way, Finished(study.request(run, where)), alone[kind]), flush=True)
 
 
 if __name__ == "__main__":
