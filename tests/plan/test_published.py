@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from workflow import copy_checkout, snakemake, touch_raw_files
+from winnow.core.files import read_json
+from workflow import ROOT, copy_checkout, snakemake, touch_raw_files
 
 MODALITIES = ("clean", "clean_images", "vision")
 TEXT = {"name": "Qwen/Qwen2.5-3B-Instruct", "revision": "aa8e72537993ba99e69dfaafa59ed015b17504d1"}
@@ -18,6 +19,7 @@ COMMON = {
     "lr_scheduler_type": "cosine",
     "bf16": True,
     "use_peft": False,
+    "deepspeed": "resources/deepspeed/zero3.json",
 }
 RECIPES = {
     "sft": COMMON | {"learning_rate": 1e-5, "num_train_epochs": 3},
@@ -47,8 +49,10 @@ def jobs(printed):
             block = {"message": line.partition(": ")[2]}
         elif "workflow_scripts/" in line and " --" in line and "message" in block:
             words = shlex.split(line.partition(" > ")[0])
-            at = next(i for i, word in enumerate(words) if word.startswith("workflow_scripts/"))
-            yield block | {"script": words[at].removeprefix("workflow_scripts/"), **options(words[at + 1 :])}
+            scripts = [i for i, word in enumerate(words) if word.startswith("workflow_scripts/")]
+            first, at = scripts[0], scripts[-1]  # two where a launcher stands before the script
+            script = {"script": words[at].removeprefix("workflow_scripts/"), "launched": words[first:at]}
+            yield block | script | options(words[at + 1 :])
             block = {}
 
 
@@ -87,7 +91,9 @@ def test_a_training_has_the_published_settings(planned, run):
     spec = job["spec"]
     assert (spec["stage"], spec["modality"], spec["parent"], spec["dataset"]) == (stage, modality, parent, stage)
     assert {key: spec["recipe"][key] for key in RECIPES[stage]} == RECIPES[stage]
-    assert spec["gpu"] == 8
+    assert (spec["gpu"], spec["processes"], spec["nodes"]) == (8, 8, 1)
+    assert job["launched"] == ["workflow_scripts/launch.py", "--processes", "8"]
+    assert read_json(ROOT / spec["recipe"]["deepspeed"])["zero_optimization"]["stage"] == 3
     assert job["message"].endswith("on 8 GPUs")
     accumulation = spec["recipe"]["effective_batch_size"] / (8 * spec["recipe"]["per_device_train_batch_size"])
     assert accumulation == 2
