@@ -47,9 +47,9 @@ STUDY = {
         }
     },
     "modalities": {
-        "clean": {"context": 768, "response_tokens": 512},
-        "clean_images": IMAGES | {"context": 1024},
-        "vision": IMAGES | {"context": 1024},
+        "clean": {"context": 1024, "response_tokens": 512},
+        "clean_images": IMAGES | {"context": 1280},
+        "vision": IMAGES | {"context": 1280},
     },
 }
 MODALITIES = ("clean", "clean_images", "vision")
