@@ -44,7 +44,7 @@ rule preflight:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
         spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
-        gpus=lambda wildcards: spec(SITE.gpus),
+        gpus=lambda wildcards, resources: spec(SITE.gpus),
         model=run_base,
     message:
         "Checking the settings of {wildcards.run} of {wildcards.study}"
@@ -78,7 +78,7 @@ rule train_sft:
         code=code("train_sft"),
         launcher=launcher,
         settings=lambda wildcards: list(run_of(wildcards).recipe_files),
-        preflight=ancient("results/{study}/runs/{run}/preflight.json"),
+        preflight="results/{study}/runs/{run}/preflight.json",
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         parent=parent_ready,
         train=run_data("train.parquet"),
@@ -124,7 +124,7 @@ use rule train_sft as train_dpo with:
         code=code("train_dpo"),
         launcher=launcher,
         settings=lambda wildcards: list(run_of(wildcards).recipe_files),
-        preflight=ancient("results/{study}/runs/{run}/preflight.json"),
+        preflight="results/{study}/runs/{run}/preflight.json",
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         parent=parent_ready,
         train=run_data("train.parquet"),
