@@ -74,6 +74,7 @@ corpora:
 datasets:
   sft: {corpus: iclr}
   dpo: {corpus: iclr}
+modalities: {clean_images: null, vision: null}
 exports: []
 """
 

@@ -153,9 +153,9 @@ def test_reference_is_the_sft_model_not_the_base(
 def test_policy_and_reference_may_not_both_be_the_base(vision: Study, tmp_path: Path) -> None:
     _, trainer = build(vision, "vision_dpo", tmp_path / "parent")
     _, of_base = build(replace(vision, parent=None), "vision_dpo", tmp_path / "base")
-    check_reference(trainer.model, trainer.ref_model, vision.parent)
+    check_reference(trainer.model, trainer.ref_model, vision.parent, World())
     with pytest.raises(WinnowError, match=r"are not what .*model\.safetensors holds"):
-        check_reference(of_base.model, of_base.ref_model, vision.parent)
+        check_reference(of_base.model, of_base.ref_model, vision.parent, World())
 
 
 def test_a_policy_that_says_image_tokens_is_measured_too(vision: Study, tmp_path: Path) -> None:

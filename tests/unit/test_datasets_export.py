@@ -135,7 +135,9 @@ def test_training_files_say_what_the_recipes_say(exported):
     assert not any("deepspeed" in settings for settings in files.values())
     assert (files["sft_lora_clean"]["packing"], files["sft_lora_clean"]["neat_packing"]) == (True, True)
     assert "no counterpart: dtype, loss_normalization." in (exported / "sft_lora_clean.yaml").read_text()
-    assert "no counterpart: dtype" in (exported / "sft_clean.yaml").read_text()
+    full = (exported / "sft_clean.yaml").read_text()
+    assert "no counterpart: dtype." in full
+    assert "add `deepspeed: resources/deepspeed/zero3.json`, a path of your own" in full
 
 
 @pytest.mark.parametrize(

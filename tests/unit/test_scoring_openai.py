@@ -365,7 +365,8 @@ def test_what_was_judged_before_the_server_went_for_good_is_kept(tmp_path):
         server.say = lawful
         before = len(server.bodies)
         assert len(judge_rows(tmp_path, rows, server, concurrency=2)) == 9
-        assert len(server.bodies) - before == 5 * len(NAMES)
+        # A request of before may have arrived late, so they are counted by what they ask.
+        assert len({json.dumps(body) for body in server.bodies[before:]}) == 5 * len(NAMES)
 
 
 # --------------------------------------------------------------------------------------------- errors

@@ -54,6 +54,7 @@ TRANSLATED = {
     "completion_only_loss",
     "lora_target_modules",
     "loss_type",
+    "deepspeed",  # said in the file's head: paths are the user's
 }
 
 
@@ -192,10 +193,12 @@ def training_file(run: ResolvedRun, settings: Mapping[str, Any]) -> str:
     """Return a run's training file."""
     unset = OWN_KEYS[run.stage].defaults().items()
     left = sorted(key for key, value in run.recipe.items() if not carried(key) and (key, value) not in unset)
+    shared = run.recipe.get("deepspeed")
+    file = shared if isinstance(shared, str) else "the path of a ZeRO-3 file"
     return as_yaml(
         settings,
         f"Start it in this folder: llamafactory-cli train {run.name}.yaml",
         "Written for LLaMA-Factory; datasets are those of dataset_info.json here.",
         *([f"Of the recipe these keys have no counterpart: {', '.join(left)}."] if left else []),
-        f"Batch: {max(run.gpu, 1)} device(s). On several GPUs add `deepspeed:` with the path of a ZeRO-3 file.",
+        f"Batch: {max(run.gpu, 1)} device(s). On several GPUs add `deepspeed: {file}`, a path of your own.",
     )
