@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "workflow_scripts"), str(Path(__file__).parents[1])]
 
+# E402: the project is found by the line above, and the libraries read what prepare_process() sets.
 from winnow.training.process import prepare_process  # noqa: E402
 
 prepare_process()
@@ -53,6 +54,7 @@ with together(requests[0].run) as world, file.with_suffix(".out").open("w" if wo
     def already_together(_run: Any) -> Iterator[World]:
         yield world
 
+    # One group of processes for all runs: it can be made only once in a process.
     fit.together = already_together  # type: ignore[assignment]
     for request, task in zip(requests, tasks, strict=True):
         AcceleratorState._reset_state()

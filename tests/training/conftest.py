@@ -17,7 +17,7 @@ from training import fixtures, images
 from winnow.core.config.runs import ResolvedRun
 from winnow.training.process import prepare_process
 
-prepare_process()  # before anything imports the training libraries
+prepare_process()  # before anything imports the training libraries, hence E402
 
 from training.breaking import BUILD  # noqa: E402
 from winnow.training.arguments import Request  # noqa: E402

@@ -17,6 +17,7 @@ from training.test_resume import assert_equal
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.models.weights import load_model
+from winnow.training.arguments import Request
 from winnow.training.checkpoints import checkpoints_in, step_of
 from winnow.training.fit import train
 from winnow.training.loading import weights_of
@@ -104,6 +105,12 @@ def test_the_finished_model_is_that_of_the_best_step(unbroken: Unbroken, kind: s
     assert any(not torch.equal(seen[best][name], seen[run.manifest["steps"]][name]) for name in seen[best])
 
 
+def break_off(request: Request, cut: CutAt) -> None:
+    build = BUILD[request.run.stage]
+    with pytest.raises(PowerCutError):
+        train(request, lambda made, calls, watch: build(made, [*calls, cut], watch))
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_broken_off_it_decides_as_if_it_never_was(study: Study, unbroken: Unbroken, tmp_path: Path, kind: str) -> None:
     """Before the best step, between it and the end, right after the last measurement, and after all is trained."""
@@ -112,9 +119,7 @@ def test_broken_off_it_decides_as_if_it_never_was(study: Study, unbroken: Unbrok
     run = run_of(kind)
     for step, event in [(best - 1, "on_step_begin"), (best + 1, "on_step_begin"), (last, "on_train_end")]:
         request = study.request(run, tmp_path / f"{step}{event}")
-        cut = CutAt(step, event)
-        with pytest.raises(PowerCutError):
-            train(request, lambda made, calls, watch: BUILD[run.stage](made, [*calls, cut], watch))  # noqa: B023
+        break_off(request, CutAt(step, event))
         assert_equal(study.train(run, request.manifest.parent), whole)
 
 

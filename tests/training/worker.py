@@ -21,7 +21,7 @@ faults, script, *arguments = sys.argv[1:]
 sys.path[:0] = [str(Path(script).parent), str(Path(__file__).parents[1])]
 sys.argv = [script, *arguments]
 
-from winnow.training.process import prepare_process  # noqa: E402
+from winnow.training.process import prepare_process  # noqa: E402 - found by the path set above
 
 prepare_process()
 
@@ -36,7 +36,7 @@ def send(sent: signal.Signals) -> None:
         if state.global_step == 2:
             threading.Timer(random.uniform(0, 0.04), os.kill, (os.getpid(), int(sent))).start()
 
-    Recorder.on_log = then_kill  # type: ignore[method-assign]
+    Recorder.on_log = then_kill  # type: ignore[method-assign] # the planted fault
 
 
 def full_disk() -> None:

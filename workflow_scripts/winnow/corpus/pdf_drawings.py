@@ -44,14 +44,14 @@ def embedded_drawings(page: Any, notes: Counter[str], *, is_figure: Callable[[Bo
     if not embedded:
         return []
     whole = _ink(page)
-    with _hidden(objects):
+    with _showing(objects, shown=False):
         if len(embedded) > MANY_OBJECTS:
-            with _shown(embedded):
+            with _showing(embedded, shown=True):
                 together = _ink(page)
             return [] if together is None else [together]
         drawings: list[Drawing] = []
         for found in embedded:
-            with _shown([found]):
+            with _showing([found], shown=True):
                 drawing = _fineness(_ink(page), found)
                 if drawing is None or whole is None:
                     continue
@@ -64,9 +64,9 @@ def _unwrapped(page: Any, form: Any, is_figure: Callable[[Box], bool]) -> list[D
     """Return the images and forms as large as a figure within a form that holds the whole page."""
     inside = list(page.get_objects(max_depth=1, form=form))
     found = []
-    with _hidden(inside):
+    with _showing(inside, shown=False):
         for one in _embedded(inside)[:MANY_OBJECTS]:
-            with _shown([one]):
+            with _showing([one], shown=True):
                 drawing = _fineness(_ink(page), one)
             if drawing is not None and is_figure(drawing.box):
                 found.append(drawing)
@@ -79,21 +79,13 @@ def _embedded(objects: Iterable[Any]) -> list[Any]:
 
 
 @contextmanager
-def _hidden(objects: list[Any]) -> Iterator[None]:
-    _show(objects, shown=False)
+def _showing(objects: list[Any], *, shown: bool) -> Iterator[None]:
+    """Show objects or hide them, and do the contrary afterwards."""
+    _show(objects, shown=shown)
     try:
         yield
     finally:
-        _show(objects, shown=True)
-
-
-@contextmanager
-def _shown(objects: list[Any]) -> Iterator[None]:
-    _show(objects, shown=True)
-    try:
-        yield
-    finally:
-        _show(objects, shown=False)
+        _show(objects, shown=not shown)
 
 
 def _show(objects: list[Any], *, shown: bool) -> None:
