@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 
+@cache
 def _module_file(root: Path, module: str) -> Path | None:
     """Return the file of a module below `root`, or None for a module from elsewhere."""
     path = root.joinpath(*module.split("."))
@@ -28,19 +29,32 @@ def imported_modules(file: Path) -> frozenset[str]:
 
 
 @cache
+def _imported_files(root: Path, file: Path) -> frozenset[Path]:
+    """Return the project files that a file imports directly, packages on the way to them included.
+
+    Kept for the process: the scripts share most of what they import, and every job of a workflow asks for all.
+    """
+    found = set()
+    for module in imported_modules(file):
+        parts = module.split(".")
+        for depth in range(1, len(parts) + 1):
+            imported = _module_file(root, ".".join(parts[:depth]))
+            if imported is None:
+                break  # from elsewhere, or a name inside the module found last
+            found.add(imported)
+    return frozenset(found)
+
+
+@cache
 def import_closure(script: Path) -> tuple[Path, ...]:
     """Return a script and every project file that it imports, directly or not, script first, then sorted.
 
     Project files are those below the script's folder. Relative imports are not followed: the
     project has none (a lint rule).
     """
-    root, found, queue = script.parent, {script}, [script]
+    found, queue = {script}, [script]
     while queue:
-        for module in imported_modules(queue.pop()):
-            parts = module.split(".")
-            for depth in range(1, len(parts) + 1):
-                file = _module_file(root, ".".join(parts[:depth]))
-                if file is not None and file not in found:
-                    found.add(file)
-                    queue.append(file)
+        new = _imported_files(script.parent, queue.pop()) - found
+        found |= new
+        queue.extend(new)
     return (script, *sorted(found - {script}))
