@@ -12,7 +12,7 @@ JUDGE := .venv-judge
 # DeepSpeed is built from source: nothing of it is compiled beforehand, and no GPU is looked for.
 DEEPSPEED := DS_ACCELERATOR=cpu DS_BUILD_OPS=0
 
-setup: $(VENV)/installed
+setup: $(VENV)/installed $(VENV)/executor
 
 # Built anew from the lock whenever the lock changes; a broken attempt leaves no stamp.
 $(VENV)/installed: requirements/dev.txt
@@ -20,6 +20,12 @@ $(VENV)/installed: requirements/dev.txt
 	@echo "Installing the pinned packages into $(VENV): a minute or two with a warm cache"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(DEEPSPEED) $(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	touch $@
+
+# Snakemake's way to SLURM, with status checks of ours.
+$(VENV)/executor: $(VENV)/installed executor/pyproject.toml $(wildcard executor/*/*.py)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall ./executor
+	rm -rf executor/build executor/*.egg-info
 	touch $@
 
 # vLLM on a CPU, in an environment of its own: 2.7 GB. Real judging on GPUs wants envs/judge.yaml instead.
