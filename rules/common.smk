@@ -10,6 +10,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 from winnow.core.code import import_closure
+from winnow.core.config.base import SCHEDULING
 from winnow.core.config.datasets import IMAGE_KEYS
 from winnow.core.entry import pins
 from winnow.core.errors import WinnowError
@@ -98,6 +99,25 @@ def pick(settings, *keys):
     """Return some of the settings as JSON values, so that the others cannot cause a rerun."""
     values = settings.model_dump(mode="json")
     return {key: values[key] for key in keys}
+
+
+def each_attempt(amount):
+    """Return a resource of which every further attempt asks for more, so that a job that ran out of it gets through.
+
+    Args:
+        amount: for the first attempt; a number, or a function of the wildcards.
+    """
+    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
+
+
+def gpu_model(settings):
+    """Return a function from wildcards to the kind of GPU to ask for; None where no GPU, or any, will do."""
+
+    def model(wildcards):
+        wanted = settings(wildcards)
+        return (wanted.gpu_model or SITE.gpus.model) if wanted.gpu else None
+
+    return model
 
 
 def existing(paths, key):

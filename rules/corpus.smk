@@ -14,8 +14,8 @@ rule ingest:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -47,8 +47,8 @@ rule draw_images:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=each_attempt(8000),
+        runtime=each_attempt(240),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -75,8 +75,8 @@ rule split:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],

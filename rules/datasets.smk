@@ -16,8 +16,8 @@ rule select_responses:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -50,8 +50,8 @@ rule pair_responses:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -86,8 +86,8 @@ rule render_dataset:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=each_attempt(6000),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
@@ -119,8 +119,8 @@ rule align_modalities:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -160,8 +160,8 @@ rule validate_dataset:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=each_attempt(6000),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
@@ -198,8 +198,8 @@ rule export_datasets:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],

@@ -19,8 +19,8 @@ rule render_heldout:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=each_attempt(6000),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
@@ -50,6 +50,9 @@ rule align_heldout:
         "results/{study}/benchmarks/align_heldout/{modality}.jsonl"
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -82,8 +85,9 @@ rule evaluate_run:
     threads: lookup("{study}/evaluation/threads", within=STUDY_TREE)
     resources:
         gpu=lookup("{study}/evaluation/gpu", within=STUDY_TREE),
-        mem_mb=lookup("{study}/evaluation/mem_mb", within=STUDY_TREE),
-        runtime=lookup("{study}/evaluation/runtime", within=STUDY_TREE),
+        gpu_model=gpu_model(lambda wildcards: study_of(wildcards).evaluation),
+        mem_mb=each_attempt(lambda wildcards: study_of(wildcards).evaluation.mem_mb),
+        runtime=each_attempt(lambda wildcards: study_of(wildcards).evaluation.runtime),
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
@@ -114,6 +118,9 @@ rule compare_runs:
         "results/{study}/benchmarks/compare_runs.jsonl"
     conda:
         "../envs/report.yaml"
+    resources:
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["report"],
         pins=PINS["report"],

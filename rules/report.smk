@@ -77,6 +77,9 @@ rule build_report:
         "results/{study}/logs/build_report.log",
     conda:
         "../envs/report.yaml"
+    resources:
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
     params:
         python=lambda wildcards, resources: PYTHON["report"],
         pins=PINS["report"],

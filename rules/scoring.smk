@@ -21,8 +21,9 @@ rule judge_responses:
     threads: lambda wildcards: judge_of(wildcards).threads
     resources:
         gpu=lambda wildcards: judge_of(wildcards).gpu,
-        mem_mb=lambda wildcards: judge_of(wildcards).mem_mb,
-        runtime=lambda wildcards: judge_of(wildcards).runtime,
+        gpu_model=gpu_model(judge_of),
+        mem_mb=each_attempt(lambda wildcards: judge_of(wildcards).mem_mb),
+        runtime=each_attempt(lambda wildcards: judge_of(wildcards).runtime),
     params:
         python=lambda wildcards, resources: PYTHON[judge_kind(wildcards)],
         pins=lambda wildcards: PINS[judge_kind(wildcards)],
@@ -60,8 +61,8 @@ rule optimize_checklist:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(120),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
@@ -102,8 +103,8 @@ rule gather_scores:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],

@@ -99,8 +99,9 @@ rule train_sft:
     threads: lookup("{study}/runs/{run}/threads", within=STUDY_TREE)
     resources:
         gpu=lookup("{study}/runs/{run}/gpu", within=STUDY_TREE),
-        mem_mb=lookup("{study}/runs/{run}/mem_mb", within=STUDY_TREE),
-        runtime=lookup("{study}/runs/{run}/runtime", within=STUDY_TREE),
+        gpu_model=gpu_model(run_of),
+        mem_mb=each_attempt(lambda wildcards: run_of(wildcards).mem_mb),
+        runtime=each_attempt(lambda wildcards: run_of(wildcards).runtime),
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],
@@ -150,8 +151,8 @@ rule merge_adapter:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=lookup("{study}/runs/{run}/mem_mb", within=STUDY_TREE),
-        runtime=60,
+        mem_mb=each_attempt(lambda wildcards: run_of(wildcards).mem_mb),
+        runtime=each_attempt(60),
     params:
         python=lambda wildcards, resources: PYTHON["train"],
         pins=PINS["train"],

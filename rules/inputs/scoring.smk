@@ -65,7 +65,7 @@ def batch_settings(wildcards):
 
 def verdict_settings(judge):
     """Return a judge's settings without where and how long it may run, which change no verdict."""
-    return {key: value for key, value in judge.items() if key not in ("threads", "mem_mb", "runtime")}
+    return {key: value for key, value in judge.items() if key not in SCHEDULING}
 
 
 def scoring_settings(signal):

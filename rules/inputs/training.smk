@@ -20,7 +20,7 @@ def local_model_files(wildcards):
 def training_settings(run):
     """Return what of a run can change its result: all but where and how long it may run."""
     settings = run.model_dump(mode="json")
-    return {key: value for key, value in settings.items() if key not in ("threads", "mem_mb", "runtime")}
+    return {key: value for key, value in settings.items() if key not in SCHEDULING}
 
 
 def run_base(wildcards):

@@ -229,13 +229,20 @@ class Cluster:
 
     def start_daemon(self, name: str) -> None:
         """Start one daemon (munged, mariadbd, slurmdbd, slurmctld, node1, ...) and wait until it answers."""
-        {"munged": self._munged, "mariadbd": self._mariadbd, "slurmdbd": self._slurmdbd, "slurmctld": self._slurmctld}.get(
-            name, lambda: self._daemon("slurmd", "-N", name)
-        )()
+        {
+            "munged": self._munged,
+            "mariadbd": self._mariadbd,
+            "slurmdbd": self._slurmdbd,
+            "slurmctld": self._slurmctld,
+        }.get(name, lambda: self._daemon("slurmd", "-N", name))()
 
     def _daemon(self, *command: str, **environment: str) -> None:
         subprocess.run(
-            command, env=os.environ | {"SLURM_CONF": str(self._conf)} | environment, check=True, capture_output=True, timeout=60
+            command,
+            env=os.environ | {"SLURM_CONF": str(self._conf)} | environment,
+            check=True,
+            capture_output=True,
+            timeout=60,
         )
 
     def _munged(self) -> None:
@@ -278,9 +285,10 @@ class Cluster:
         self._daemon("slurmdbd", MYSQL_UNIX_PORT=f"{self.folder}/run/mysql.sock")
 
         def knows_us() -> bool:
-            return self._client("sacctmgr", "-i", "add", "cluster", "test", check=False).stdout != "" or "test" in self._client(
-                "sacctmgr", "-nP", "show", "cluster", "format=cluster", check=False
-            ).stdout
+            return (
+                self._client("sacctmgr", "-i", "add", "cluster", "test", check=False).stdout != ""
+                or "test" in self._client("sacctmgr", "-nP", "show", "cluster", "format=cluster", check=False).stdout
+            )
 
         wait_for("slurmdbd answers", knows_us)
         self._client("sacctmgr", "-i", "add", "account", "lab", "cluster=test", check=False)

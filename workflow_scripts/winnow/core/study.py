@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from winnow.core.config.base import Modality, Settings
+from winnow.core.config.base import SCHEDULING, Modality, Settings
 from winnow.core.config.datasets import IMAGE_KEYS, ModalitySettings
 from winnow.core.config.runs import ResolvedRun, Run
 from winnow.core.config.signals import VllmJudge
@@ -273,7 +273,7 @@ def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun
                     recipe=merged,
                     pack_to=study.modalities[modality].context if merged.get("packing") else None,
                     processes=run.processes or max(1, run.gpu),
-                    **run.model_dump(include={"gpu", "nodes", "threads", "mem_mb", "runtime"}),
+                    **run.model_dump(include={"gpu", "nodes", *SCHEDULING}),
                 )
     _check_runs(study, runs, path)
     return runs

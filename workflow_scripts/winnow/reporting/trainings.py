@@ -4,6 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from winnow.core.config.base import SCHEDULING
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.sources import Results
@@ -24,10 +25,8 @@ def differs_from_plan(results: Results, run: ResolvedRun) -> list[str]:
     saved = results.json(f"runs/{run.name}/spec.json")
     if not isinstance(saved, dict):
         return []
-    # Where and how long a run may run changes no result, and trainers are not told.
-    scheduling = {"threads", "mem_mb", "runtime"}
-    planned = run.model_dump(mode="json", exclude=scheduling)
-    return changed_keys(planned, {key: value for key, value in saved.items() if key not in scheduling})
+    planned = run.model_dump(mode="json", exclude=set(SCHEDULING))
+    return changed_keys(planned, {key: value for key, value in saved.items() if key not in SCHEDULING})
 
 
 def alarms(results: Results, study: ResolvedStudy) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, Modality, Name, Positive, Settings, Stage
+from winnow.core.config.base import Count, GpuModel, Modality, Name, Positive, Settings, Stage
 
 
 class Guard(Settings):
@@ -93,6 +93,7 @@ class Run(Settings):
     )
     seed: int = 42
     gpu: Count = Field(0, description="GPUs of the job on all its nodes; 0 trains on the CPU")
+    gpu_model: GpuModel | None = Field(None, description="SLURM's name of their kind; null: config.yaml's gpus.model")
     processes: Positive | None = Field(
         None, description="processes that train together; null is one per GPU, or one on a CPU"
     )
@@ -119,7 +120,8 @@ class ResolvedRun(Settings):
     gpu: int
     processes: Positive = 1
     nodes: Positive = 1
-    threads: Positive = 8  # these three are for the scheduler; trainers are not told, so a change retrains nothing
+    gpu_model: GpuModel | None = None  # this and the next three are SCHEDULING: trainers are not told
+    threads: Positive = 8
     mem_mb: Positive = 16_000
     runtime: Positive = 240
 
@@ -155,6 +157,7 @@ class Evaluation(Settings):
     max_new_tokens: Positive = 256
     batch_size: Positive = 4
     gpu: Count = 0
+    gpu_model: GpuModel | None = Field(None, description="SLURM's name of their kind; null: config.yaml's gpus.model")
     threads: Positive = 8
     mem_mb: Positive = 16_000
     runtime: Positive = 120

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, Name, Positive, Settings, Share
+from winnow.core.config.base import Count, GpuModel, Name, Positive, Settings, Share
 
 
 class LexicalJudge(Settings):
@@ -19,6 +19,10 @@ class LexicalJudge(Settings):
     def gpu(self) -> int:
         """None is used."""
         return 0
+
+    @property
+    def gpu_model(self) -> None:
+        """None is used."""
 
 
 class LanguageModelJudge(Settings):
@@ -51,6 +55,7 @@ class VllmJudge(LanguageModelJudge):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     engine: dict[str, Any] = Field(default_factory=dict, description="further arguments of vllm.LLM, by its names")
     gpu: Count = Field(1, description="GPUs of a shard, over which the model is divided; 0 judges on the CPU")
+    gpu_model: GpuModel | None = Field(None, description="SLURM's name of their kind; null: config.yaml's gpus.model")
     threads: Positive = 8
     mem_mb: Positive = 64_000
     runtime: Positive = 240
@@ -95,6 +100,10 @@ class OpenAIJudge(LanguageModelJudge):
     def gpu(self) -> int:
         """None is used here; the server has its own."""
         return 0
+
+    @property
+    def gpu_model(self) -> None:
+        """None is used here."""
 
 
 Judge = Annotated[LexicalJudge | VllmJudge | OpenAIJudge, Field(discriminator="backend")]

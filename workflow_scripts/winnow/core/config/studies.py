@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from winnow.core.config.base import Modality, Name, Settings
+from winnow.core.config.base import GpuModel, Modality, Name, Settings
 from winnow.core.config.corpora import Corpus
 from winnow.core.config.datasets import Dataset, ModalitySettings
 from winnow.core.config.models import Model
@@ -45,8 +45,11 @@ class Interpreters(Settings):
 
 
 class Gpus(Settings):
-    """The GPUs that trainings get here, for the estimates that are made before. They change no result."""
+    """The GPUs that jobs get here, for the scheduler and for the estimates made before. They change no result."""
 
+    model: GpuModel | None = Field(
+        None, description="SLURM's name of the kind to ask for, where a study names none; null asks for any"
+    )
     memory_gb: Annotated[float, Field(gt=0)] | None = Field(
         None, description="10^9 bytes of one; runs that cannot fit are refused. null refuses none"
     )
