@@ -1,8 +1,8 @@
 """A real SLURM cluster on one machine, in one folder: munge, slurmctld, several slurmd, and accounting on request.
 
 Real: every daemon and command, scheduling, time limits, requeues, accounting in MariaDB. Not real: the GPUs are device
-files without a GPU behind them (so CUDA_VISIBLE_DEVICES is set, and disjoint), all nodes are this machine, and memory is
-not confined, since that takes cgroups. Nothing below /etc or /var is read or written. Needs root.
+files without a GPU behind them (so CUDA_VISIBLE_DEVICES is set, and disjoint), all nodes are this machine, and memory
+is not confined, since that takes cgroups. Nothing below /etc or /var is read or written. Needs root.
 """
 
 import os
@@ -229,21 +229,14 @@ class Cluster:
 
     def start_daemon(self, name: str) -> None:
         """Start one daemon (munged, mariadbd, slurmdbd, slurmctld, node1, ...) and wait until it answers."""
-        {
-            "munged": self._munged,
-            "mariadbd": self._mariadbd,
-            "slurmdbd": self._slurmdbd,
-            "slurmctld": self._slurmctld,
-        }.get(name, lambda: self._daemon("slurmd", "-N", name))()
+        if name.startswith("node"):
+            self._daemon("slurmd", "-N", name)
+        else:
+            getattr(self, f"_{name}")()
 
     def _daemon(self, *command: str, **environment: str) -> None:
-        subprocess.run(
-            command,
-            env=os.environ | {"SLURM_CONF": str(self._conf)} | environment,
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        variables = os.environ | {"SLURM_CONF": str(self._conf)} | environment
+        subprocess.run(command, env=variables, check=True, capture_output=True, timeout=60)
 
     def _munged(self) -> None:
         run = self.folder / "run"
@@ -284,15 +277,11 @@ class Cluster:
     def _slurmdbd(self) -> None:
         self._daemon("slurmdbd", MYSQL_UNIX_PORT=f"{self.folder}/run/mysql.sock")
 
-        def knows_us() -> bool:
-            return (
-                self._client("sacctmgr", "-i", "add", "cluster", "test", check=False).stdout != ""
-                or "test" in self._client("sacctmgr", "-nP", "show", "cluster", "format=cluster", check=False).stdout
-            )
-
-        wait_for("slurmdbd answers", knows_us)
-        self._client("sacctmgr", "-i", "add", "account", "lab", "cluster=test", check=False)
-        self._client("sacctmgr", "-i", "add", "user", "root", "account=lab", "cluster=test", check=False)
+        known = ("sacctmgr", "-nP", "show", "cluster", "format=cluster")
+        wait_for("slurmdbd answers", lambda: self._client(*known, check=False).returncode == 0)
+        if not self.run(*known):
+            for entity in ("cluster test", "account lab cluster=test", "user root account=lab cluster=test"):
+                self.run("sacctmgr", "-i", "add", *entity.split())
 
     def _slurmctld(self) -> None:
         self._daemon("slurmctld")
