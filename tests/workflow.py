@@ -25,7 +25,7 @@ def copy_checkout(target: Path) -> Path:
     )
     for name in filter(None, listed.stdout.split("\0")):
         source, copy = ROOT / name, target / name
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy, follow_symlinks=False)
     return target

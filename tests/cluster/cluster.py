@@ -124,7 +124,7 @@ class Cluster:
     """The daemons of one cluster and the commands to use it.
 
     Attributes:
-        folder: where all that the cluster writes lies.
+        folder: where all that the cluster writes lies; other users must be able to enter it, MariaDB's above all.
         nodes: how many slurmd there are: node1, node2, ...
         accounting: whether slurmdbd keeps records of jobs.
         kill_wait: seconds between SIGTERM and SIGKILL of a job that is cancelled or out of time.
@@ -185,9 +185,6 @@ class Cluster:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
             (self.folder / name).chmod(0o755)
         (self.folder / "run").chmod(0o1777)  # MariaDB runs as another user
-        for parent in self.folder.parents:
-            if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o055)
         key = self.folder / "etc" / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o600)
