@@ -101,6 +101,12 @@ def pick(settings, *keys):
     return {key: values[key] for key in keys}
 
 
+def asking(message, gpus=False):
+    """Return a job's message with what it asks for behind it, so that a dry run shows that."""
+    gpu = "gpu={resources.gpu} " if gpus else ""
+    return f"{message} [{gpu}cpu={{threads}} mem_mb={{resources.mem_mb}} runtime={{resources.runtime}}]"
+
+
 def each_attempt(amount):
     """Return a resource of which every further attempt asks for more, so that a job that ran out of it gets through.
 

@@ -21,7 +21,7 @@ rule ingest:
         pins=PINS["data"],
         spec=ingest_spec,
     message:
-        "Reading the corpus {wildcards.corpus} of {wildcards.study}"
+        asking("Reading the corpus {wildcards.corpus} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --corpus {wildcards.corpus:q}"
         " --prompts {output.prompts:q} --responses {output.responses:q} --rejected {output.rejected:q}"
@@ -54,7 +54,7 @@ rule draw_images:
         pins=PINS["data"],
         spec=draw_spec,
     message:
-        "Drawing the images of {wildcards.corpus} of {wildcards.study} for {wildcards.modality}"
+        asking("Drawing the images of {wildcards.corpus} of {wildcards.study} for {wildcards.modality}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
         " --images {output.images:q} --rejected {output.rejected:q} --manifest {output.manifest:q}"
@@ -82,7 +82,7 @@ rule split:
         pins=PINS["data"],
         spec=split_spec,
     message:
-        "Splitting the prompts of {wildcards.corpus} of {wildcards.study}"
+        asking("Splitting the prompts of {wildcards.corpus} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
         " --splits {output.splits:q} --manifest {output.manifest:q} > {log:q} 2>&1"

@@ -23,7 +23,7 @@ rule select_responses:
         pins=PINS["data"],
         spec=choice_spec,
     message:
-        "Selecting the responses of {wildcards.dataset} of {wildcards.study}"
+        asking("Selecting the responses of {wildcards.dataset} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --scores {input.scores:q}"
         " --splits {input.splits:q} --chosen {output.chosen:q} --ledger {output.ledger:q}"
@@ -58,7 +58,7 @@ rule pair_responses:
         spec=choice_spec,
         sft=chosen_arguments("--sft", overlapped),
     message:
-        "Pairing the responses of {wildcards.dataset} of {wildcards.study}"
+        asking("Pairing the responses of {wildcards.dataset} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --scores {input.scores:q}"
         " --splits {input.splits:q} --responses {input.responses:q} {params.sft} --chosen {output.chosen:q}"
@@ -95,7 +95,7 @@ rule render_dataset:
         model=model_of,
         images=images_argument,
     message:
-        "Rendering {wildcards.dataset} of {wildcards.study} as {wildcards.modality}"
+        asking("Rendering {wildcards.dataset} of {wildcards.study} as {wildcards.modality}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --chosen {input.chosen:q}"
         " --prompts {input.prompts:q} --responses {input.responses:q} --scores {input.scores:q} {params.images}"
@@ -127,7 +127,7 @@ rule align_modalities:
         spec=align_spec,
         others=others_arguments(LEFT_OUT_FILE),
     message:
-        "Aligning {wildcards.dataset} of {wildcards.study} as {wildcards.modality}"
+        asking("Aligning {wildcards.dataset} of {wildcards.study} as {wildcards.modality}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --rendered {input.rendered:q} {params.others}"
         " --train {output.train:q} --val {output.val:q} --manifest {output.manifest:q} > {log:q} 2>&1"
@@ -172,7 +172,7 @@ rule validate_dataset:
         modalities=modalities_arguments,
         images=images_argument,
     message:
-        "Validating {wildcards.dataset} of {wildcards.study} as {wildcards.modality}, from source"
+        asking("Validating {wildcards.dataset} of {wildcards.study} as {wildcards.modality}, from source")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --stage {params.stage} --train {input.train:q}"
         " --val {input.val:q} --left-out {input.left_out:q} {params.modalities} {params.images}"
@@ -207,7 +207,7 @@ rule export_datasets:
         datasets=lambda wildcards: [f"{key}={file}" for key, file in rendered(wildcards.study).items()],
         folder=subpath(output.manifest, parent=True),
     message:
-        "Exporting the datasets of {wildcards.study} for {wildcards.format}"
+        asking("Exporting the datasets of {wildcards.study} for {wildcards.format}")
     shell:
         "{params.python:q} {input.code[0]:q} --format {wildcards.format} --spec {params.spec:q}"
         " --datasets {params.datasets:q} --out {params.folder:q} --manifest {output.manifest:q} > {log:q} 2>&1"

@@ -28,7 +28,7 @@ rule render_heldout:
         model=model_of,
         images=images_argument,
     message:
-        "Rendering the held-out rows of {wildcards.study} as {wildcards.modality}"
+        asking("Rendering the held-out rows of {wildcards.study} as {wildcards.modality}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {input.prompts:q}"
         " --responses {input.responses:q} --scores {input.scores:q} --splits {input.splits:q} {params.images}"
@@ -59,7 +59,7 @@ rule align_heldout:
         spec=lambda wildcards: spec({"stage": "sft", "modality": wildcards.modality}),
         others=others_arguments(HELDOUT_LEFT_OUT),
     message:
-        "Aligning the held-out rows of {wildcards.study} as {wildcards.modality}"
+        asking("Aligning the held-out rows of {wildcards.study} as {wildcards.modality}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --rendered {input.rendered:q} {params.others}"
         " --heldout {output.heldout:q} --manifest {output.manifest:q} > {log:q} 2>&1"
@@ -96,7 +96,7 @@ rule evaluate_run:
         weights=evaluated_weights,
         preferences=preference_arguments,
     message:
-        "Evaluating {wildcards.evaluated} of {wildcards.study}"
+        asking("Evaluating {wildcards.evaluated} of {wildcards.study}", gpus=True)
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} {params.weights}"
         " --heldout {input.heldout:q} {params.preferences} --generations {output.generations:q}"
@@ -130,7 +130,7 @@ rule compare_runs:
         training=metrics_arguments,
         folder=subpath(output.comparison, parent=True),
     message:
-        "Comparing the runs of {wildcards.study}"
+        asking("Comparing the runs of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --metrics {params.metrics:q} --rows {params.rows:q}"
         " --training {params.training:q} --comparison {output.comparison:q} --plots {params.folder:q} > {log:q} 2>&1"

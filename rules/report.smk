@@ -90,7 +90,7 @@ rule build_report:
             f"--checklist-result {shlex.quote(str(input.checklist))}" if input.checklist else ""
         ),
     message:
-        "Writing the report of {wildcards.study}"
+        asking("Writing the report of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --results {params.results:q}"
         " --benchmarks {params.benchmarks:q} {params.checklist} --out {output.report:q} > {log:q} 2>&1"

@@ -32,7 +32,9 @@ rule judge_responses:
         model=lambda wildcards, input: f"--model {shlex.quote(str(Path(input.model).parent))}" if input.model else "",
         cache=lambda wildcards, resources: "cache/judge",
     message:
-        "Judging {wildcards.batch} of {wildcards.study}, shard {wildcards.shard} of {wildcards.shards}"
+        asking(
+            "Judging {wildcards.batch} of {wildcards.study}, shard {wildcards.shard} of {wildcards.shards}", gpus=True
+        )
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --checklist {input.checklist:q}"
         " --responses {input.responses:q} {params.optional} {params.model}"
@@ -74,7 +76,7 @@ rule optimize_checklist:
         splits=per_corpus_arguments("splits"),
         optional=optional("labels"),
     message:
-        "Choosing the checklist of {wildcards.study}"
+        asking("Choosing the checklist of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --checklist {input.checklist:q}"
         " --judged {params.judged:q} {params.retests:q} --prompts {params.prompts:q} --responses {params.responses:q}"
@@ -115,7 +117,7 @@ rule gather_scores:
         responses=per_corpus_arguments("responses"),
         optional=optional("annotations", "sheet"),
     message:
-        "Gathering the scores of {wildcards.study}"
+        asking("Gathering the scores of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --checklist {input.checklist:q}"
         " --judged {params.judged:q} {params.compared:q} --prompts {params.prompts:q} --responses {params.responses:q}"

@@ -112,7 +112,7 @@ rule train_sft:
         checkpoints="checkpoints/{study}/{run}",
         trackers=lambda wildcards, resources: f"--trackers {','.join(SITE.trackers)}" if SITE.trackers else "",
     message:
-        "Training {wildcards.run} of {wildcards.study} (SFT) on {resources.gpu} GPUs"
+        asking("Training {wildcards.run} of {wildcards.study} (SFT)", gpus=True)
     shell:
         "{params.python:q} {params.launch} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
         " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
@@ -133,7 +133,7 @@ use rule train_sft as train_dpo with:
     wildcard_constraints:
         run=alternatives(runs_of("dpo")),
     message:
-        "Training {wildcards.run} of {wildcards.study} (DPO) on {resources.gpu} GPUs"
+        asking("Training {wildcards.run} of {wildcards.study} (DPO)", gpus=True)
 
 
 rule merge_adapter:
@@ -160,7 +160,7 @@ rule merge_adapter:
         parent=parent_argument,
         checkpoints="checkpoints/{study}/{run}",
     message:
-        "Merging the adapter of {wildcards.run} of {wildcards.study}"
+        asking("Merging the adapter of {wildcards.run} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --run-manifest {input.run:q} --model {params.model:q} {params.parent}"
         " --checkpoints {params.checkpoints:q} --manifest {output.manifest:q} > {log:q} 2>&1"

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_MESSAGE = re.compile(r"^Job \d+: (.+)$")
+# What a job does, and behind it in brackets what it asks for.
+_MESSAGE = re.compile(r"^Job \d+: (.+?)(?: \[(.+)\])?$")
 
 
 def copy_checkout(target: Path) -> Path:
@@ -69,5 +70,11 @@ def run(checkout: Path, *targets: str, cores: int = 2, config: tuple[str, ...] =
 def plan(checkout: Path, *targets: str, config: tuple[str, ...] = ()) -> list[str]:
     """Return the messages of the jobs that Snakemake would run, sorted."""
     options = ["--config", *config] if config else []
-    done = snakemake(checkout, "--dry-run", *options, "--", *targets)
-    return sorted(match[1] for line in (done.stdout + done.stderr).splitlines() if (match := _MESSAGE.match(line)))
+    return sorted(job for job, _ in planned(checkout, *options, "--", *targets))
+
+
+def planned(checkout: Path, *arguments: str) -> list[tuple[str, str | None]]:
+    """Return what a dry run says of each job: what it does, and what it asks for (None where it is not submitted)."""
+    done = snakemake(checkout, "--dry-run", *arguments)
+    lines = (done.stdout + done.stderr).splitlines()
+    return [(match[1], match[2]) for line in lines if (match := _MESSAGE.match(line))]

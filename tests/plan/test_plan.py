@@ -47,7 +47,7 @@ RUNS = {
 
 def trained(*runs):
     """The jobs of some runs, their data aside."""
-    jobs = {f"Training {run} of demo ({RUNS[run]}) on 0 GPUs" for run in runs}
+    jobs = {f"Training {run} of demo ({RUNS[run]})" for run in runs}
     jobs |= {f"Checking the settings of {run} of demo" for run in runs}
     return jobs | {f"Merging the adapter of {run} of demo" for run in runs if "lora" in run}
 

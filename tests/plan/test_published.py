@@ -36,7 +36,7 @@ def planned(tmp_path_factory):
     checkout = copy_checkout(tmp_path_factory.mktemp("main") / "checkout")
     touch_raw_files(checkout)
     (checkout / "data/iclr_reviews/pdfs/p0.pdf").write_bytes(b"%PDF-1.7\n")
-    options = ["--dry-run", "--printshellcmds", "--config", 'interpreters={"judge": "sh"}']
+    options = ["--dry-run", "--printshellcmds", "--cores", "64", "--config", 'interpreters={"judge": "sh"}']
     done = snakemake(checkout, *options, "--", "results/peer_review/report.html")
     return list(jobs(done.stdout + done.stderr))
 
@@ -94,7 +94,7 @@ def test_a_training_has_the_published_settings(planned, run):
     assert (spec["gpu"], spec["processes"], spec["nodes"]) == (8, 8, 1)
     assert job["launched"] == ["workflow_scripts/launch.py", "--processes", "8"]
     assert read_json(ROOT / spec["recipe"]["deepspeed"])["zero_optimization"]["stage"] == 3
-    assert job["message"].endswith("on 8 GPUs")
+    assert job["message"].endswith(" [gpu=8 cpu=64 mem_mb=256000 runtime=720]")
     accumulation = spec["recipe"]["effective_batch_size"] / (8 * spec["recipe"]["per_device_train_batch_size"])
     assert accumulation == 2
     folder = f"results/peer_review/datasets/{stage}/{modality}"

@@ -36,7 +36,7 @@ def remark(file):
 def retrained(*runs):
     """The jobs that follow from training some runs again."""
     stages = {run: "DPO" if run.startswith("dpo") else "SFT" for run in runs}
-    jobs = [f"Training {run} of demo ({stage}) on 0 GPUs" for run, stage in stages.items()]
+    jobs = [f"Training {run} of demo ({stage})" for run, stage in stages.items()]
     jobs += [f"Merging the adapter of {run} of demo" for run in runs if "lora" in run]
     return [
         *jobs,
