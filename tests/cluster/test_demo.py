@@ -11,6 +11,8 @@ import workflow
 from cluster.cluster import GPU_MODEL
 from cluster.submitting import Job, finish, jobs, start
 
+pytestmark = pytest.mark.timeout(1700)
+
 # The demo trains on CPUs and asks for no GPU. Here the profile asks for some, as a site may: the scheduler gives them,
 # the trainers are not told, and what they make can be compared with what a laptop makes.
 ASKED_BY_THE_PROFILE = {
