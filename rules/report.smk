@@ -46,6 +46,36 @@ rule plot_curves:
         " --out {output.curves:q} > {log:q} 2>&1"
 
 
+# What the study cost. It runs where Snakemake runs, which is where SLURM's accounting can be asked, and after every job
+# that it counts: the last of each chain is an input.
+rule collect_usage:
+    input:
+        code=code("collect_usage"),
+        exports=lambda wildcards: exports(wildcards.study),
+        cards=lambda wildcards: cards(wildcards.study),
+        comparison="results/{study}/comparison/comparison.json",
+    output:
+        usage="results/{study}/usage.json",
+    log:
+        "results/{study}/logs/collect_usage.log",
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    params:
+        python=lambda wildcards, resources: PYTHON["report"],
+        pins=PINS["report"],
+        spec=lambda wildcards: spec(
+            {"study": wildcards.study, "runs": list(map(training_settings, study_of(wildcards).runs.values()))}
+        ),
+        results=subpath(output.usage, parent=True),
+        checkpoints="checkpoints/{study}",
+    message:
+        "Collecting what {wildcards.study} has cost"
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --results {params.results:q}"
+        " --checkpoints {params.checkpoints:q} --calls .snakemake/log --out {output.usage:q} > {log:q} 2>&1"
+
+
 rule build_report:
     input:
         code=code("build_report"),
@@ -66,6 +96,7 @@ rule build_report:
         metrics=per_evaluated("metrics.json"),
         cards=lambda wildcards: cards(wildcards.study),
         comparison="results/{study}/comparison/comparison.json",
+        usage="results/{study}/usage.json",
     output:
         report=report(
             "results/{study}/report.html",
@@ -85,7 +116,6 @@ rule build_report:
         pins=PINS["report"],
         spec=lambda wildcards: spec(study_of(wildcards)),
         results=subpath(output.report, parent=True),
-        benchmarks="results/{study}/benchmarks",
         checklist=lambda wildcards, input: (
             f"--checklist-result {shlex.quote(str(input.checklist))}" if input.checklist else ""
         ),
@@ -93,4 +123,4 @@ rule build_report:
         asking("Writing the report of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --results {params.results:q}"
-        " --benchmarks {params.benchmarks:q} {params.checklist} --out {output.report:q} > {log:q} 2>&1"
+        " {params.checklist} --out {output.report:q} > {log:q} 2>&1"

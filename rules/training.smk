@@ -90,7 +90,7 @@ rule train_sft:
     log:
         "results/{study}/logs/train/{run}.log",
     benchmark:
-        "results/{study}/benchmarks/train/{run}.jsonl"
+        "results/{study}/benchmarks/train_sft/{run}.jsonl"
     wildcard_constraints:
         run=alternatives(runs_of("sft")),
     retries: 2
@@ -130,6 +130,8 @@ use rule train_sft as train_dpo with:
         parent=parent_ready,
         train=run_data("train.parquet"),
         val=run_data("val.parquet"),
+    benchmark:
+        "results/{study}/benchmarks/train_dpo/{run}.jsonl"
     wildcard_constraints:
         run=alternatives(runs_of("dpo")),
     message:

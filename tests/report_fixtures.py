@@ -22,6 +22,8 @@ from winnow.core.tables import (
 from winnow.evaluation.comparison import compare, last_logged, read_measured
 from winnow.evaluation.metrics import heldout_metrics, preference_metrics
 from winnow.numerics.generations import summarize_generations
+from winnow.reporting.accounting import Accounting
+from winnow.reporting.usage import collect
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "</pre><script>alert('x')</script><img src=https://evil.example/x.png onerror=alert(1)>\x07 \u202e reversed"
@@ -333,6 +335,12 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
     _json(root / "comparison" / "comparison.json", comparison)
 
 
+def collect_usage(study: ResolvedStudy, root: Path, accounting: Accounting) -> dict[str, Any]:
+    """Return what a study in `root` cost."""
+    runs = list(study.runs.values())
+    return collect(study.study, runs, results=root, checkpoints=root / "checkpoints", accounting=accounting)
+
+
 def make_results(root: Path) -> ResolvedStudy:
     """Fill `root` with the results of the demo study, benchmarks included, and return the study."""
     study, draw = demo_study(), random.Random(3)
@@ -345,6 +353,14 @@ def make_results(root: Path) -> ResolvedStudy:
     _evaluations(root, study, draw)
     for name in study.exports:
         _manifest(root / "exports" / name / "manifest.json", "export_dataset", {"rows": _tally(80, {})})
-    for step, seconds in (("ingest/papers", 3.2), ("train/sft_clean", 75.5), ("train/dpo_clean", 3700.0)):
-        _lines(root / "benchmarks" / f"{step}.jsonl", [{"s": seconds, "max_rss": 512.5}])
+    for step, wildcards, seconds in (
+        ("ingest", {"corpus": "papers"}, 3.2),
+        ("train_sft", {"run": "sft_clean"}, 75.5),
+        ("train_dpo", {"run": "dpo_clean-beta0.1"}, 3700.0),
+    ):
+        asked = {"threads": 2, "resources": {"gpu": 0, "mem_mb": 1025}, "wildcards": {"study": "demo"} | wildcards}
+        row = {"s": seconds, "max_rss": 512.5, "cpu_time": seconds} | asked
+        _lines(root / "benchmarks" / step / f"{''.join(wildcards.values())}.jsonl", [row])
+    none = Accounting("there is no sacct on this machine", answered=False)
+    _json(root / "usage.json", collect_usage(study, root, none))
     return study

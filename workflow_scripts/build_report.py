@@ -1,12 +1,11 @@
 """Write a study's report: one HTML file that opens offline and names the source of every number.
 
-Inputs: the resolved study, its folder of results, the folder of Snakemake's benchmark files, and how the study's
-checklist was chosen, if it was.
+Inputs: the resolved study, its folder of results, and how the study's checklist was chosen, if it was.
 Output: report.html. Files that are absent are listed at its head.
 
 Example:
     python workflow_scripts/build_report.py --spec "$(cat results/demo/study.json)" \
-        --results results/demo --benchmarks results/demo/benchmarks --out results/demo/report.html
+        --results results/demo --out results/demo/report.html
 """
 
 import argparse
@@ -26,7 +25,6 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the resolved study, as JSON")
     parser.add_argument("--results", type=Path, required=True, help="results/<study>")
-    parser.add_argument("--benchmarks", type=Path, required=True, help="folder of benchmark files, may be absent")
     parser.add_argument("--checklist-result", type=Path, help="optimal_checklist.json, where the study chose one")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
@@ -44,7 +42,7 @@ def main() -> None:
     from winnow.reporting.sources import Results  # noqa: PLC0415
 
     results = Results(args.results)
-    page = render(results, study, args.benchmarks, args.checklist_result)
+    page = render(results, study, args.checklist_result)
     write_text(args.out, page)
     log(f"{study.study}: {len(results.read)} files read, {len(results.missing)} absent, {len(page):,} characters")
 

@@ -141,6 +141,22 @@ def test_the_report_stands_alone(results):
         assert run in page
 
 
+def test_the_cost_counts_every_job_once(results):
+    usage = read_json(results / "usage.json")
+    files = list((results / "benchmarks").rglob("*.jsonl"))
+    total = usage["total"]
+    assert total["jobs"] == len(files) == sum(row["jobs"] for row in usage["rules"]) > 30
+    seconds = [json.loads(file.read_text()) for file in files]
+    assert total["cpu_hours"] == pytest.approx(sum(row["s"] * row["threads"] for row in seconds) / 3600)
+    jobs = {row["rule"]: row["jobs"] for row in usage["rules"]}
+    assert {stage: jobs[f"train_{stage}"] for stage in ("sft", "dpo")} == dict(Counter(RUNS.values()))
+    assert {row["run"]: (row["jobs"], row["starts"], row["unfinished_starts"]) for row in usage["runs"]} == {
+        run: (1, 1, 0) for run in RUNS
+    }
+    assert all(row["tokens_per_second"] > 0 for row in usage["runs"])
+    assert all(row["asked_mib"] > row["peak_mib"] > 0 for row in usage["runs"])
+
+
 def test_snakemakes_own_report_works(finished_demo, tmp_path):
     snakemake(finished_demo, "--report", str(tmp_path / "snakemake.html"), "--", "results/demo/report.html")
     assert (tmp_path / "snakemake.html").stat().st_size > 100_000

@@ -67,6 +67,7 @@ CARDS = [
 REPORT = [
     *CARDS,
     "Saving the resolved settings of demo",
+    "Collecting what demo has cost",
     "Writing the report of demo",
     *(f"Drawing the training curves of {run} of demo" for run in RUNS),
 ]

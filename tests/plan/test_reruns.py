@@ -12,7 +12,7 @@ MODALITIES = ("clean", "clean_images", "vision")
 DPO = ["dpo_clean-beta0.05", *(f"dpo_{modality}-beta0.1" for modality in MODALITIES)]
 SFT = [f"sft_{modality}" for modality in MODALITIES]
 RUNS = [*DPO, *SFT, "sft_lora_clean"]
-PAGES = ["Comparing the runs of demo", "Writing the report of demo"]
+PAGES = ["Comparing the runs of demo", "Collecting what demo has cost", "Writing the report of demo"]
 SAVED = "Saving the resolved settings of demo"
 CARDS = [
     *(f"Writing the card of the dataset {data} of demo as {name}" for data in ("dpo", "sft") for name in MODALITIES),

@@ -4,12 +4,16 @@ import json
 import re
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 import build_report
-from report_fixtures import DROPPED, HOSTILE, judge_report, make_results, optimal_checklist
+from report_fixtures import DROPPED, HOSTILE, collect_usage, demo_study, judge_report, make_results, optimal_checklist
 from winnow.core.errors import WinnowError
+from winnow.reporting.accounting import Accounting, parse
+from winnow.reporting.cost import USAGE, summary
+from winnow.reporting.page import environment
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "line", "rect"}
 
@@ -52,7 +56,7 @@ class Page(HTMLParser):
 
 def build(monkeypatch, root, out, study=None, *more):
     spec = json.loads((root / "study.json").read_text()) if study is None else study
-    arguments = ["--spec", json.dumps(spec), "--results", str(root), "--benchmarks", str(root / "benchmarks")]
+    arguments = ["--spec", json.dumps(spec), "--results", str(root)]
     monkeypatch.setattr(sys, "argv", ["build_report.py", *arguments, "--out", str(out), *more])
     build_report.main()
     return out.read_text(encoding="utf-8")
@@ -233,10 +237,27 @@ def test_samples_stand_beside_the_human_review(page):
     assert "Moved towards the chosen" in text
 
 
-def test_times_and_what_has_none(page):
+def test_cost_without_accounting(page):
+    """The benchmarks' last attempts: what they do not know, failures and waits among it, is a dash."""
     text = words(page)
-    assert "train 2 1 h 02 min 1 h 01 min 512" in text
-    assert "No benchmark: align_modalities, export_dataset, gather_scores" in text
+    row = "train_dpo 1 – – 0.00 2.06 – 1 h 01 min 512 50 % of 1,025 50 %"
+    assert row in text
+    assert "Total 3 – – 0.00 2.10 – 1 h 02 min max 1 h 01 min 512 50 % of 1,025 50 %" in text
+    assert "Nothing from SLURM's accounting: there is no sacct on this machine." in text
+    assert "Steps without a line here: align_modalities, export_dataset, gather_scores" in text
+
+
+def test_cost_with_accounting(root):
+    """Lines of a real cluster; that the numbers are theirs is tested beside `collect`."""
+    text = (Path(__file__).parent / "sacct_22_05.txt").read_text()
+    told = Accounting("sacct", answered=True, attempts=parse(text, Path("/home/ada/winnow")))
+    usage = collect_usage(demo_study(), root, told)
+    part = environment().get_template("sections/cost.html.j2")
+    shown = words(Page(part.render(cost=summary(usage), cost_source=USAGE, uncounted=[])))
+    assert "train_sft 1 3 2 FAILED 1 TIMEOUT 1 0.06 0.04 failed 0.12 1.0 s max 3.0 s 1 min 51 s max 1 min 17 s" in shown
+    assert "From SLURM's accounting (sacct): 6 of 7 jobs, all attempts." in shown
+    assert "From Snakemake's benchmarks: 1 of 7 jobs" in shown
+    assert "7 attempts of SLURM jobs sent from this folder name no rule" in shown
 
 
 def test_sources_are_named_and_are_there(root, html):

@@ -15,12 +15,11 @@ from winnow.reporting.figures import legend, panel_svg, ranges_svg, save_curves
 from winnow.reporting.json_tables import Table, tables_of
 from winnow.reporting.judging import drawings
 from winnow.reporting.panels import LN2, absent, panels_of, read_series
-from winnow.reporting.provenance import times
 from winnow.reporting.scores import ScoreSummary, even_bins, histogram, quantile, unit_bins
 from winnow.reporting.status import checklist_status, gate_status
 from winnow.reporting.trainings import changed_keys
 from winnow.reporting.validation import verdict
-from winnow.reporting.words import cell, clean, count, duration, interval, number, points, share
+from winnow.reporting.words import cell, clean, count, duration, hours, interval, number, points, share
 
 
 @pytest.mark.parametrize(
@@ -34,6 +33,10 @@ from winnow.reporting.words import cell, clean, count, duration, interval, numbe
         (points(-0.0333), "−3.3"),
         (interval([-0.1, 0.25], 2), "[−0.10, 0.25]"),
         (interval(None), "–"),
+        (hours(1234.567), "1,234.57"),
+        (hours(0.001), "< 0.01"),
+        (hours(0.0), "0.00"),
+        (hours(None), "–"),
         (cell(True), "yes"),
         (cell(0), "0"),
         (cell(None), "–"),
@@ -224,17 +227,6 @@ def test_curves_are_read_by_kind_the_later_line_wins_and_what_is_missing_is_name
     assert svg == panel_svg(panels[0], logged, "salt")
     assert "var(--first)" in svg
     assert "#1f2733" not in svg
-
-
-def test_times_add_up_by_step(tmp_path):
-    for name, rows in {
-        "train/a.jsonl": [{"s": "1.5", "max_rss": 10}],
-        "train/b.jsonl": [{"s": 2, "max_rss": "NA"}],
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert times(tmp_path) == [{"step": "train", "jobs": 2, "seconds": 3.5, "longest": 2.0, "memory_mb": 10.0}]
-    assert times(tmp_path / "none") == []
 
 
 def test_kappas_without_intervals_are_drawn():

@@ -10,6 +10,7 @@ from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting import (
     checklists,
     comparing,
+    cost,
     distributions,
     funnel,
     judging,
@@ -57,14 +58,14 @@ def in_order(study: ResolvedStudy) -> ResolvedStudy:
     return study.model_copy(update={"runs": dict(runs), "datasets": dict(datasets)})
 
 
-def content(results: Results, study: ResolvedStudy, benchmarks: Path, checklist: Path | None) -> dict[str, Any]:
+def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> dict[str, Any]:
     """Return all that the template shows, section by section."""
     chosen = checklists.read_result(study, checklist)
     summary = scores.summarise(results, study)
     judge, comparison = results.json(JUDGE_REPORT), results.json(COMPARISON)
     checked = validation.summaries(results, study)
     trained = [trainings.training(results, run) for run in study.runs.values()]
-    timed = provenance.times(benchmarks)
+    usage = results.json(cost.USAGE)
     sections: dict[str, Any] = {
         "study": study,
         "judge_source": JUDGE_REPORT,
@@ -97,8 +98,9 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path, checklist:
         "cards": lineage.cards(results, study),
         "gaps": lineage.all_gaps(results, study),
         "seeds": provenance.seeds(study),
-        "times": timed,
-        "untimed": provenance.untimed(results, study, timed),
+        "cost": cost.summary(usage) if usage else None,
+        "cost_source": cost.USAGE,
+        "uncounted": cost.uncounted(results, study, usage) if usage else [],
     }
     sections["status"] = [
         status.data_status(study),
@@ -113,17 +115,14 @@ def content(results: Results, study: ResolvedStudy, benchmarks: Path, checklist:
     return sections
 
 
-def render(results: Results, study: ResolvedStudy, benchmarks: Path, checklist: Path | None) -> str:
+def render(results: Results, study: ResolvedStudy, checklist: Path | None) -> str:
     """Return the report as HTML.
 
     Args:
         results: of the study.
         study: resolved.
-        benchmarks: folder of Snakemake's benchmark files; may be absent.
         checklist: optimal_checklist.json of the study's own search; None where it made none.
     """
     made = environment()
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
-    return made.get_template("report.html.j2").render(
-        style=style, **content(results, in_order(study), benchmarks, checklist)
-    )
+    return made.get_template("report.html.j2").render(style=style, **content(results, in_order(study), checklist))

@@ -1,8 +1,6 @@
-"""From what the numbers were made: software, hashes, seeds, and how long each step took."""
+"""From what the numbers were made: software, hashes, seeds."""
 
-import json
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 from winnow.core.config.studies import ResolvedStudy
@@ -57,44 +55,3 @@ def seeds(study: ResolvedStudy) -> list[tuple[str, Any]]:
     found += [(f"corpora.{name}.seed", c.seed) for name, c in study.corpora.items() if c.adapter == "demo"]
     found += [(f"models.{name}.tiny.seed", m.tiny.seed) for name, m in study.models.items() if m.tiny]
     return found + [(f"runs.{name}.seed", run.seed) for name, run in study.runs.items()]
-
-
-def times(benchmarks: Path) -> list[dict[str, Any]]:
-    """Return wall time and memory by step, from Snakemake's benchmark files `<step>/.../<job>.jsonl`.
-
-    Only the last attempt of a job is in its file, and a job that was not run anew keeps its old one.
-    """
-    jobs: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for file in sorted(benchmarks.rglob("*.jsonl")) if benchmarks.is_dir() else ():
-        step = file.relative_to(benchmarks).parts[0].removesuffix(".jsonl")
-        for line in file.read_text(encoding="utf-8").splitlines():
-            jobs[step].append(json.loads(line))
-    table = []
-    for step, rows in jobs.items():
-        seconds = [float(row["s"]) for row in rows if _is_number(row.get("s"))]
-        memory = [float(row["max_rss"]) for row in rows if _is_number(row.get("max_rss"))]
-        table.append(
-            {
-                "step": step,
-                "jobs": len(rows),
-                "seconds": sum(seconds) if seconds else None,
-                "longest": max(seconds, default=None),
-                "memory_mb": max(memory, default=None),
-            }
-        )
-    return sorted(table, key=lambda row: (-(row["seconds"] or 0), row["step"]))
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def untimed(results: Results, study: ResolvedStudy, timed: list[dict[str, Any]]) -> list[str]:
-    """Return the steps that left a manifest and no benchmark file (a step's trainings may share one name)."""
-    steps = {str(manifest["step"]) for name in all_manifests(study) if (manifest := results.json(name) or {})}
-    names = {row["step"] for row in timed}
-    return sorted(step for step in steps if not any(step == name or step.startswith(f"{name}_") for name in names))

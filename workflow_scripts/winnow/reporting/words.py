@@ -76,6 +76,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def hours(value: float | None) -> str:
+    """Return hours with two decimals; what is there and smaller is not shown as nothing."""
+    return "< 0.01" if value is not None and 0 < value < 0.005 else number(value, 2)
+
+
 def clean(text: str) -> str:
     """Return text with every character that a page cannot show replaced by U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
@@ -90,5 +95,6 @@ FILTERS = {
     "interval": interval,
     "cell": cell,
     "duration": duration,
+    "hours": hours,
     "clean": clean,
 }

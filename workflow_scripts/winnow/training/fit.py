@@ -41,6 +41,7 @@ from winnow.training.recipes import Recipe, read_recipe, sharing
 from winnow.training.selection import best_step, check_selected, has_stopped
 from winnow.training.setting import Setting, gather
 from winnow.training.sharding import is_sharded, size_of
+from winnow.training.starts import STARTS, recorded
 from winnow.training.watch import Watch
 from winnow.training.world import World, check_sharing, together
 
@@ -84,18 +85,21 @@ def _fit(request: Request, build: Build, folder: Path, body: Mapping[str, Any], 
     """Train, and leave model/, metrics, spec and manifest in the checkpoint folders."""
     recipe = read_recipe(request.run)
     checkpoint = world.told(lambda: _begin(request, folder, recipe, world))
-    source = weights_of(request.model, request.parent)
-    setting = gather(request, recipe, source, folder, world)
-    trainer = _train(setting, build, folder, checkpoint, world)
-    rows = read_metrics(folder / METRICS)
-    check_kl(rows)
-    check_selected(rows, recipe.own, folder / METRICS)
-    if (best := best_step(rows, recipe.own)) is not None:
-        _take_best(trainer.model, folder / f"checkpoint-{best}", world)
-    final = finished_folder(request.checkpoints, adapter=request.run.is_adapter)
-    weights = save_trained(trainer.model, request.model, final, request.run.pixels, world)
-    if world.is_first:
-        _write_manifest(setting, folder, body, weights, trainer.model, world=world)
+    from_step = step_of(checkpoint) if checkpoint else 0
+    record = recorded(request.checkpoints / STARTS, identity=folder.name, from_step=from_step, processes=world.size)
+    with record if world.is_first else nullcontext():
+        source = weights_of(request.model, request.parent)
+        setting = gather(request, recipe, source, folder, world)
+        trainer = _train(setting, build, folder, checkpoint, world)
+        rows = read_metrics(folder / METRICS)
+        check_kl(rows)
+        check_selected(rows, recipe.own, folder / METRICS)
+        if (best := best_step(rows, recipe.own)) is not None:
+            _take_best(trainer.model, folder / f"checkpoint-{best}", world)
+        final = finished_folder(request.checkpoints, adapter=request.run.is_adapter)
+        weights = save_trained(trainer.model, request.model, final, request.run.pixels, world)
+        if world.is_first:
+            _write_manifest(setting, folder, body, weights, trainer.model, world=world)
 
 
 def _take_best(model: Any, checkpoint: Path, world: World) -> None:
