@@ -1,7 +1,7 @@
 """Collect what a study cost: attempts, GPU and CPU hours, waits, memory, per rule and per training.
 
-Inputs: the study and its resolved runs, its folders of results (with benchmarks/) and of checkpoints, and SLURM's accounting, where
-`sacct` answers. Output: usage.json (docs/output.md). Run it when everything that it counts has ended.
+Inputs: the study and its resolved runs, its folders of results (with benchmarks/) and of checkpoints, and SLURM's
+accounting, where `sacct` answers. Output: usage.json (docs/output.md). Run it when all that it counts has ended.
 
 Example:
     python workflow_scripts/collect_usage.py --spec '{"study": "demo", "runs": [...]}' --results results/demo \

@@ -150,9 +150,9 @@ def test_the_cost_counts_every_job_once(results):
     assert total["cpu_hours"] == pytest.approx(sum(row["s"] * row["threads"] for row in seconds) / 3600)
     jobs = {row["rule"]: row["jobs"] for row in usage["rules"]}
     assert {stage: jobs[f"train_{stage}"] for stage in ("sft", "dpo")} == dict(Counter(RUNS.values()))
-    assert {row["run"]: (row["jobs"], row["starts"], row["unfinished_starts"]) for row in usage["runs"]} == {
-        run: (1, 1, 0) for run in RUNS
-    }
+    assert {
+        row["run"]: (row["jobs"], row["starts"], row["unfinished_starts"]) for row in usage["runs"]
+    } == dict.fromkeys(RUNS, (1, 1, 0))
     assert all(row["tokens_per_second"] > 0 for row in usage["runs"])
     assert all(row["asked_mib"] > row["peak_mib"] > 0 for row in usage["runs"])
 

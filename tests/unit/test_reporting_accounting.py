@@ -171,7 +171,7 @@ def test_sacct_is_asked_from_the_first_call_on(monkeypatch, tmp_path):
 def test_no_answer_is_no_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert ask(HERE, tmp_path).source == "there is no sacct on this machine"
-    sacct(monkeypatch, tmp_path, "echo Slurm accounting storage is disabled >&2; exit 1")
+    sacct(monkeypatch, tmp_path, "echo sacct: error: first >&2; echo Slurm accounting storage is disabled >&2; exit 1")
     refused = ask(HERE, tmp_path)
     assert refused.source == "sacct refused: Slurm accounting storage is disabled"
     assert not refused.answered

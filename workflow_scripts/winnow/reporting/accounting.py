@@ -219,6 +219,6 @@ def ask(checkout: Path, logs: Path) -> Accounting:
         return Accounting(f"sacct did not answer within {_PATIENCE_S} s", answered=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"status {done.returncode}"]
-        return Accounting(f"sacct refused: {said[0]}", answered=False)
+        return Accounting(f"sacct refused: {said[-1].removeprefix('sacct: ')}", answered=False)
     attempts = parse(done.stdout.decode(errors="replace"), checkout)
     return Accounting(f"sacct, this user's jobs since {since:%Y-%m-%d}", answered=True, attempts=attempts)
