@@ -15,7 +15,8 @@ from training.conftest import KINDS, TEXT_KINDS, Finished, Study, identity_folde
 from winnow.core.errors import WinnowError
 from winnow.training.checkpoints import MARKER, checkpoints_in, step_of
 from winnow.training.fit import STOPPED, train
-from winnow.training.metrics import repeatable
+from winnow.training.metrics import read_metrics, repeatable
+from winnow.training.starts import STARTS
 
 Unbroken = Callable[[str], Finished]
 StudyOf = Callable[[str], Study]
@@ -77,6 +78,11 @@ def test_killed_process(study_of: StudyOf, unbroken: Unbroken, tmp_path: Path, k
     if sent == signal.SIGTERM:
         assert (checkpoints_in(identity_folder(tmp_path))[0] / MARKER).is_file()
     assert_equal(resume(study, kind, tmp_path), unbroken(kind))
+    lines = read_metrics(tmp_path / "checkpoints" / STARTS)
+    first, again = (line["from_step"] for line in lines if line["event"] == "start")
+    assert again >= first == 0
+    ends = [line["outcome"] for line in lines if line["event"] == "end"]
+    assert ends == {signal.SIGKILL: ["finished"], signal.SIGTERM: ["stopped", "finished"]}[sent]
 
 
 @pytest.mark.parametrize("damage", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors", MARKER])
