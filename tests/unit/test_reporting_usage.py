@@ -70,6 +70,12 @@ def test_memory_is_that_of_the_attempt_nearest_to_its_limit(tmp_path):
     assert row["memory_share"] == pytest.approx(row["peak_mib"] / 1500)
 
 
+def test_the_total_names_a_peak_and_no_share(tmp_path):
+    benchmark(tmp_path, "ingest", "papers", corpus="papers")  # 300 of 400 MiB: nearer to its limit, and smaller
+    total = usage(tmp_path, SACCT)["total"]
+    assert (total["peak_mib"], total["memory_share"]) == (pytest.approx(477978624 / 2**20), None)
+
+
 def test_a_job_of_the_accounting_is_not_counted_again_from_its_benchmark(tmp_path):
     before = usage(tmp_path, SACCT)
     benchmark(tmp_path, "train_sft", "sft_clean", run="sft_clean", gpu=2)

@@ -195,11 +195,23 @@ def collect(
         },
         "rules": rules,
         "runs": [_run(run, jobs, accounted, results, checkpoints) for run in runs],
-        "total": cost(jobs, accounted) | {key: _known_sum(rules, key) for key in ("gpu_hours", "cpu_hours")},
+        "total": _total(jobs, accounted, rules),
         "rules_of_unknown_hours": [
             row["rule"] for row in rules if row["gpu_hours"] is None or row["cpu_hours"] is None
         ],
         "benchmarks_without_job": unmatched,
+    }
+
+
+def _total(
+    jobs: Mapping[Jobs, Sequence[Attempt]], accounted: set[Jobs], rules: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the row of all jobs: hours as far as they are known, and a peak, which many jobs together did not ask for."""
+    peaks = [attempt.peak_mib for attempts in jobs.values() for attempt in attempts if attempt.peak_mib is not None]
+    return cost(jobs, accounted) | {
+        "gpu_hours": _known_sum(rules, "gpu_hours"),
+        "cpu_hours": _known_sum(rules, "cpu_hours"),
+        **{"peak_mib": max(peaks, default=None), "asked_mib": None, "memory_share": None},
     }
 
 
