@@ -206,12 +206,14 @@ def collect(
 def _total(
     jobs: Mapping[Jobs, Sequence[Attempt]], accounted: set[Jobs], rules: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return the row of all jobs: hours as far as they are known, and a peak, which many jobs together did not ask for."""
+    """Return the row of all jobs: hours as far as they are known, and the largest peak, of no one request."""
     peaks = [attempt.peak_mib for attempts in jobs.values() for attempt in attempts if attempt.peak_mib is not None]
     return cost(jobs, accounted) | {
         "gpu_hours": _known_sum(rules, "gpu_hours"),
         "cpu_hours": _known_sum(rules, "cpu_hours"),
-        **{"peak_mib": max(peaks, default=None), "asked_mib": None, "memory_share": None},
+        "peak_mib": max(peaks, default=None),
+        "asked_mib": None,
+        "memory_share": None,
     }
 
 
