@@ -15,7 +15,6 @@ rule judge_responses:
         "results/{study}/benchmarks/judge_responses/{batch}/{shard}-of-{shards}.jsonl"
     wildcard_constraints:
         batch=alternatives(f"{kind}-{name}" for kind in BATCHES for name in names("corpora")),
-    retries: 2
     conda:
         lambda wildcards: f"../envs/{judge_kind(wildcards)}.yaml"
     threads: lambda wildcards: judge_of(wildcards).threads

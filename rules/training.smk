@@ -93,7 +93,6 @@ rule train_sft:
         "results/{study}/benchmarks/train_sft/{run}.jsonl"
     wildcard_constraints:
         run=alternatives(runs_of("sft")),
-    retries: 2
     conda:
         "../envs/train.yaml"
     threads: lookup("{study}/runs/{run}/threads", within=STUDY_TREE)

@@ -67,6 +67,8 @@ def test_every_job_that_is_submitted_says_what_it_asks_for():
                 key in rule for key in ("mem_mb=each_attempt(", "runtime=each_attempt(", "message:\n        asking(")
             )
             assert is_local != asks, f"{file.name}: {rule.splitlines()[0]}"
+            # Made inside the SLURM job, with what its first attempt asked for.
+            assert "retries:" not in rule, f"{file.name}: {rule.splitlines()[0]}"
 
 
 def test_profiles_name_rules_that_exist():
