@@ -1,5 +1,6 @@
 """What every file here uses: the studies, and functions from wildcards to files and settings."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,6 +37,12 @@ PYTHON = {
     for kind, interpreter in SITE.interpreters.model_dump().items()
 }
 PINS = {kind: pins(kind) for kind in PYTHON}
+if IN_CONDA:
+    # An environment is found by the path of its folder: outside of the checkout, one that was moved finds it again.
+    _caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    workflow.deployment_settings.conda_prefix = workflow.deployment_settings.conda_prefix or _caches / "winnow/conda"
+    # A Python of conda's takes packages of ~/.local before its own.
+    os.environ.update(PYTHONNOUSERSITE="1")
 
 
 def alternatives(names):

@@ -67,6 +67,7 @@ rule write_estimates:
         "../envs/train.yaml"
     params:
         python=lambda wildcards, resources: PYTHON["train"],
+        pins=PINS["train"],
     message:
         "Writing down what the runs of {wildcards.study} will take"
     shell:

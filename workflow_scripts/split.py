@@ -10,11 +10,8 @@ Example:
 import argparse
 import json
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from winnow.core.config.base import Settings
+from winnow.core.config.base import PositiveShare, Settings
 from winnow.core.config.corpora import Splits
 from winnow.core.entry import run
 from winnow.core.manifest import write_manifest
@@ -24,7 +21,7 @@ from winnow.corpus.splits import split_prompts
 
 class _Spec(Settings):
     splits: Splits
-    near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)]
+    near_duplicate_jaccard: PositiveShare
 
 
 def parse_args() -> argparse.Namespace:

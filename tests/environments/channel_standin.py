@@ -25,7 +25,12 @@ def write_channel(folder: Path) -> None:
     """Write the channel: a folder per platform with its packages and the list of them."""
     records = {PLATFORM: _python(folder / PLATFORM), "noarch": _pip(folder / "noarch")}
     for platform, (name, record) in records.items():
-        listing = {"info": {"subdir": platform}, "packages": {name: record}, "packages.conda": {}, "repodata_version": 1}
+        listing = {
+            "info": {"subdir": platform},
+            "packages": {name: record},
+            "packages.conda": {},
+            "repodata_version": 1,
+        }
         (folder / platform / "repodata.json").write_text(json.dumps(listing))
 
 
@@ -46,13 +51,17 @@ def _python(folder: Path) -> tuple[str, dict]:
 
 
 def _pip(folder: Path) -> tuple[str, dict]:
-    wheel = next(file for file in resources_of("ensurepip").joinpath("_bundled").iterdir() if file.name.startswith("pip-"))
+    wheel = next(
+        file for file in resources_of("ensurepip").joinpath("_bundled").iterdir() if file.name.startswith("pip-")
+    )
     with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as archive:
         content: dict[str, Content] = {
             f"site-packages/{name}": archive.read(name) for name in archive.namelist() if not name.endswith("/")
         }
     index = {"name": "pip", "version": wheel.name.split("-")[1], "subdir": "noarch", "noarch": "python"}
-    return _package(folder, index | {"depends": ["python >=3.8"]}, content, commands=["pip = pip._internal.cli.main:main"])
+    return _package(
+        folder, index | {"depends": ["python >=3.8"]}, content, commands=["pip = pip._internal.cli.main:main"]
+    )
 
 
 def _package(

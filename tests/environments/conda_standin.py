@@ -1,10 +1,10 @@
 """A stand-in for `conda`: the few commands that Snakemake 9.27 calls, on py-rattler and the environment's own pip.
 
-It is not conda. It reads the committed environment files, solves them against a local channel (channel_standin.py), links
-the packages, and runs the new environment's pip on the pip part as conda does: from a file of requirements beside the
-YAML that it was given, in that YAML's folder. Snakemake calls (deployment/conda.py):
+It is not conda. It reads the committed environment files, solves them against a local channel (channel_standin.py),
+links the packages, and runs the new environment's pip on the pip part as conda does: from a file of requirements beside
+the YAML that it was given, in that YAML's folder. Snakemake calls (deployment/conda.py):
 
-    conda --version | info --json | config --get channel_priority --json
+    conda --version | info --json | config --get channel_priority --json | clean -y --tarballs
     conda env create --quiet --no-default-packages --file YAML --prefix PREFIX
     conda create --quiet --no-default-packages --yes --file PINS --prefix PREFIX
 
@@ -23,7 +23,6 @@ from pathlib import Path
 
 import rattler
 import yaml
-
 from channel_standin import PLATFORM, write_channel
 
 VERSION = "24.7.1"  # the least that Snakemake takes
@@ -61,6 +60,7 @@ def main(arguments: list[str], root: Path) -> None:
         "--version": f"conda {VERSION}",
         "info": json.dumps({"conda_prefix": str(root), "platform": PLATFORM}),
         "config": json.dumps({"get": {"channel_priority": "strict"}}),
+        "clean": "There are no tarballs to remove.",
     }
     if arguments[0] in answers:
         print(answers[arguments[0]])
@@ -79,19 +79,18 @@ def main(arguments: list[str], root: Path) -> None:
         # An explicit list names files of channels, and has no pip part.
         urls = [line for line in args.file.read_text().splitlines() if "://" in line]
         names = [url.rsplit("/", 1)[1].removesuffix(".tar.bz2").rsplit("-", 2) for url in urls]
-        asyncio.run(_link(args.prefix, [f"{name}=={version}" for name, version, _ in names], root / "conda-forge", root))
+        asyncio.run(_link(args.prefix, [f"{name}=={version}" for name, version, _ in names], root))
 
 
 def _create_from_yaml(file: Path, prefix: Path, root: Path) -> None:
     content = yaml.safe_load(file.read_text())
     if unknown := set(content) - SECTIONS:
         sys.exit(f"EnvironmentSectionNotValid: {sorted(unknown)}")
-    channels = [name for name in content["channels"] if name != "nodefaults"]
-    if channels != ["conda-forge"]:
-        sys.exit(f"UnavailableInvalidChannel: {channels}: this stand-in has conda-forge only")
+    if content["channels"] != ["conda-forge"]:
+        sys.exit(f"UnavailableInvalidChannel: {content['channels']}: this stand-in has conda-forge only")
     specs = [entry for entry in content["dependencies"] if isinstance(entry, str)]
     pip = [line for entry in content["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
-    asyncio.run(_link(prefix, specs, root / "conda-forge", root))
+    asyncio.run(_link(prefix, specs, root))
     if pip:
         with tempfile.NamedTemporaryFile("w", suffix=".requirements.txt", dir=file.parent) as requirements:
             requirements.write("\n".join(pip))
@@ -100,9 +99,9 @@ def _create_from_yaml(file: Path, prefix: Path, root: Path) -> None:
             subprocess.run([*command, "--exists-action=b"], check=True, cwd=file.parent)
 
 
-async def _link(prefix: Path, specs: list[str], channel: Path, root: Path) -> None:
+async def _link(prefix: Path, specs: list[str], root: Path) -> None:
     records = await rattler.solve(
-        sources=[channel.as_uri()],
+        sources=[(root / "conda-forge").as_uri()],
         specs=[rattler.MatchSpec(spec, strict=True) for spec in specs],
         gateway=rattler.Gateway(cache_dir=root / "repodata"),
         platforms=[PLATFORM, "noarch"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from winnow.core.errors import WinnowError
+from winnow.core.errors import OTHER_PYTHON, WinnowError
 
 ENVIRONMENTS = Path(__file__).parents[3] / "envs"
 CPU_JUDGE = Path(__file__).parents[3] / "requirements" / "judge_cpu.txt"
@@ -59,7 +59,7 @@ def check_environment(kind: str) -> None:
         raise WinnowError(
             f"{sys.executable}, for envs/{kind}.yaml",
             "; ".join(wrong),
-            "run `make setup` and use its environment, or give the interpreter in config.yaml, or use --sdm conda",
+            OTHER_PYTHON,
         )
 
 

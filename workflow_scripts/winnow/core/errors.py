@@ -1,4 +1,6 @@
-"""The one error type that a user is meant to read."""
+"""The one error type that a user is meant to read, and the remedy that several places name."""
+
+OTHER_PYTHON = "run `make setup` and use its environment, or give the interpreter in config.yaml, or use --sdm conda"
 
 
 class WinnowError(Exception):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, Fraction, Positive, PromptField, Settings
+from winnow.core.config.base import Count, Fraction, Positive, PositiveShare, PromptField, Settings
 
 
 class Splits(Settings):
@@ -34,7 +34,7 @@ class CorpusSettings(Settings):
     author_kinds: tuple[Literal["human", "model"], ...] = Field(
         ("human",), description="who may have written a response; others go to the ledger"
     )
-    near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)] = Field(
+    near_duplicate_jaccard: PositiveShare = Field(
         0.8, description="prompts at least this alike share a group, and so a split"
     )
 

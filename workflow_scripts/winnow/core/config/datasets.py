@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, Name, Positive, Settings
+from winnow.core.config.base import Count, Name, Positive, PositiveShare, Settings
 
 
 class TopFraction(Settings):
@@ -13,7 +13,7 @@ class TopFraction(Settings):
     stage: Literal["sft"]
     corpus: Name
     policy: Literal["top_fraction"]
-    fraction: Annotated[float, Field(gt=0, le=1)] = Field(0.2, description="exactly floor(fraction * N) are taken")
+    fraction: PositiveShare = Field(0.2, description="exactly floor(fraction * N) are taken")
     require_rating: bool = Field(True, description="a response without a rating cannot teach one")
 
 
@@ -28,7 +28,7 @@ class Contrastive(Settings):
     min_checkmark_diff: Count = Field(2, description="signed, in checkmarks: chosen minus rejected")
     neutral: float | None = Field(5.0, description="chosen rated above it, rejected at or below; null = no such rule")
     max_pairs_per_prompt: Positive = 2
-    max_similarity: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="pairs as alike are refused")
+    max_similarity: PositiveShare = Field(0.9, description="pairs as alike are refused")
     length_caliper: Annotated[float, Field(ge=1)] | None = Field(
         None, description="largest ratio of the longer to the shorter response; null reports lengths without a limit"
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, GpuModel, Name, Positive, Settings, Share
+from winnow.core.config.base import Count, GpuModel, Name, Positive, PositiveShare, Settings, Share
 
 
 class LexicalJudge(Settings):
@@ -191,7 +191,7 @@ class ChecklistSignal(Settings):
     judge: Judge
     shards: Positive = Field(1, description="jobs into which judging is divided; results do not depend on it")
     limit: Count = Field(0, description="judge only this many responses, drawn by id hash, for a quick look; 0 = all")
-    min_answered: Annotated[float, Field(gt=0, le=1)] = Field(
+    min_answered: PositiveShare = Field(
         0.9, description="a response with a smaller share of items answered is not selected"
     )
     gates: Gates = Field(default_factory=Gates)

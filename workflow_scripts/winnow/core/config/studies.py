@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from winnow.core.config.base import GpuModel, Modality, Name, Settings
+from winnow.core.config.base import GpuModel, Modality, Name, PositiveShare, Settings
 from winnow.core.config.corpora import Corpus
 from winnow.core.config.datasets import Dataset, ModalitySettings
 from winnow.core.config.models import Model
@@ -56,7 +56,7 @@ class Gpus(Settings):
     tflops: Annotated[float, Field(gt=0)] | None = Field(
         None, description="peak rate of one in bfloat16, dense, 10^12 a second; null tells no time"
     )
-    mfu: Annotated[float, Field(gt=0, le=1)] = Field(
+    mfu: PositiveShare = Field(
         0.4, description="share of the peak that training is assumed to reach (docs/methods.md, Estimates)"
     )
 
