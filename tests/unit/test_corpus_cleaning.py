@@ -1,13 +1,14 @@
 """Text cleaning: what goes, what stays, and that cleaning twice changes nothing."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.corpus import cleaning
-from winnow.corpus.papers import split_paper, without_leaks
+from winnow.corpus.papers import _LEAK_LINE, LINK, leaks, split_paper, without_leaks
 
 ANY_TEXT = st.text(st.characters(), max_size=60) | st.text("It*s' \n\r\x0b\x00\u200b\u0301e\ud800\u00a0", max_size=30)
 
@@ -151,3 +152,36 @@ def test_without_an_abstract_heading_nothing_can_be_taken_out():
 )
 def test_leaks_in_running_text(text, kept):
     assert without_leaks(text) == kept
+
+
+def test_what_is_taken_out_is_never_printable():
+    """So that a printable text need not be searched."""
+    patterns = (cleaning._LINE_BREAK, cleaning._INVISIBLE, cleaning._CONTROL, cleaning._SURROGATE)
+    hidden = {char for char in map(chr, range(sys.maxunicode + 1)) if any(p.fullmatch(char) for p in patterns)}
+    assert hidden
+    assert not any(char.isprintable() for char in hidden - {"\n"})
+
+
+# One line for each alternative of the two expressions; each must be found although most lines are not searched.
+LEAKS = [
+    *("Published as a conference paper", "under review as a workshop", "Anonymous Authors", "Double-blind review"),
+    *("anonymized code", "de-anonymised", "upon acceptance", "after publication", "Equally contributed"),
+    *("contributed to it equally", "equal advising", "Corresponding author", "correspondence to a@b", "x@y.org"),
+    *("Work done while at X", "part of this work", "contact information", "affiliated with X", "internship at X"),
+    *("accepted to ICLR", "† Department of X", "University of X"),
+]
+LINKS = ["[x](HTTPS://a.b)", "[x]( mailto:a)", "see Www.a.b", "http://a", "GitHub.com/a/b", "bitbucket.org/a"]
+
+
+@pytest.mark.parametrize("line", LEAKS)
+def test_a_leak_is_found_in_either_case(line):
+    for spelt in (line, line.upper(), f"  {line.lower()}" if "University" in line else line.lower()):
+        assert _LEAK_LINE.search(spelt.lower())
+        assert leaks(spelt)
+
+
+@pytest.mark.parametrize("line", LINKS)
+def test_a_link_is_taken_out_in_either_case(line):
+    for spelt in (line, line.upper(), line.lower()):
+        assert LINK.search(spelt)
+        assert without_leaks(f"we say {spelt} more") == f"we say {LINK.sub('', spelt)} more"

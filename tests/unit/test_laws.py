@@ -1,5 +1,6 @@
 """The three laws of the house, read from the imports themselves."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -82,6 +83,56 @@ def test_every_script_explains_itself(script):
     shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
     assert f"python workflow_scripts/{script.name}" in shown.stdout
+
+
+def test_imports_are_found_wherever_a_statement_may_stand(tmp_path):
+    """Only statements are walked; here against a walk over everything."""
+    blocks = """
+if a: import b1
+elif a: import b2
+else: import b3
+for a in b: import b4
+else: import b5
+while a:
+    with b: import b6
+try: import b7
+except A: import b8
+else: import b9
+finally: import b10
+try: pass
+except* A: from c import d
+match a:
+    case 1: import b11
+class A:
+    async def f(self):
+        async with a:
+            async for b in c:
+                import b12
+"""
+    (tmp_path / "nested.py").write_text(blocks)
+    for file in (tmp_path / "nested.py", *library_files(), *scripts()):
+        walked = [
+            node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        names = {alias.name for node in walked if isinstance(node, ast.Import) for alias in node.names}
+        froms = [node for node in walked if isinstance(node, ast.ImportFrom)]
+        names |= {str(node.module) for node in froms}
+        names |= {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+        assert imported_modules(file) == names
+    assert {f"b{number}" for number in range(1, 13)} < imported_modules(tmp_path / "nested.py")
+
+
+def test_no_table_brings_pandas():
+    """Arrow would import it with the first array; who asks for it has it still."""
+    asked = (
+        "import sys, pyarrow as pa, winnow.core.tables; t = pa.table({'a': ['b']}); assert 'pandas' not in sys.modules"
+    )
+    run = [
+        sys.executable,
+        "-c",
+        f"{asked}; assert t.to_pandas()['a'][0] == 'b'; assert len(pa.array(t.to_pandas()['a']))",
+    ]
+    subprocess.run(run, env={"PYTHONPATH": str(LIBRARY.parent)}, check=True)
 
 
 def test_the_closure_follows_imports_and_nothing_else(tmp_path):

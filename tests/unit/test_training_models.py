@@ -1,7 +1,10 @@
 """Base models: tiny ones do not depend on the order of rows, others are checked before anything of them is read."""
 
+import json
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +21,8 @@ from winnow.core.config.models import Model, TinyModel, TinyVision
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
 from winnow.core.tables import RESPONSES, read_rows, write_table
-from winnow.training.base_models import prepare_model
+from winnow.datasets.render import load_tokenizer
+from winnow.training.base_models import prepare_model, tokenizer_class
 from winnow.training.loading import load_model, weights_of
 from winnow.training.tiny_models import SPECIAL_TOKENS, draw_texts, train_tokenizer
 
@@ -85,6 +89,53 @@ def test_tokenizer_is_the_same_when_loaded_as_a_qwen_tokenizer(tiny: Path, texts
     specials = {loaded.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
     assert specials == set(range(len(loaded) - len(SPECIAL_TOKENS), len(loaded)))  # after all words, as in Qwen
     assert loaded.eos_token == "<|im_end|>"
+
+
+# Reads a folder's tokenizer as rendering does, in a process of its own: torch is in this one.
+TOKENS = """
+import json, sys
+from pathlib import Path
+from winnow.datasets.render import load_tokenizer
+chat, conversations = load_tokenizer(Path(sys.argv[1])), json.loads(sys.argv[2])
+print(json.dumps([chat.ids(conversations, prompt=prompt) for prompt in (False, True)]))
+sys.exit("torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("vision", [False, True])
+def test_rendering_reads_the_tokenizer_that_autotokenizer_chooses_without_torch(
+    tiny: Path, texts: list[Path], tmp_path: Path, vision: bool
+) -> None:
+    if vision:
+        assert TINY.tiny is not None
+        prepare_model(Model(tiny=TINY.tiny.model_copy(update={"vision": TinyVision()})), texts, tmp_path / "vision")
+    folder = tmp_path / "vision" if vision else tiny
+    words = [*draw_texts(texts)[:50], "é ﬁ \u200b 漢字 🙂\r\n\t x  <|im_end|> it's 12345", ""]
+    conversations = [[{"role": "user", "content": text}] for text in words]
+    command = [sys.executable, "-c", TOKENS, str(folder), json.dumps(conversations)]
+    environment = {"PYTHONPATH": str(Path(fixtures.__file__).parents[2] / "workflow_scripts")}
+    read = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
+    chosen = AutoTokenizer.from_pretrained(folder)
+    for prompt, ids in zip((False, True), json.loads(read.stdout), strict=True):
+        template = chosen.apply_chat_template
+        assert ids == template(conversations, add_generation_prompt=prompt, return_dict=True)["input_ids"]
+    noted = load_tokenizer(folder).tokenizer
+    assert type(noted) is type(chosen)
+    assert noted.backend_tokenizer.to_str() == chosen.backend_tokenizer.to_str()
+
+
+@pytest.mark.parametrize("model_type", ["qwen2", "llama", "mistral", "gpt2", None])
+def test_the_noted_class_is_that_of_the_models_type(tiny: Path, tmp_path: Path, model_type: str | None) -> None:
+    for file in tiny.glob("*token*.json"):
+        shutil.copy(file, tmp_path)
+    if model_type is not None:
+        write_json(tmp_path / "config.json", {"model_type": model_type})
+    assert tokenizer_class(tmp_path) == type(AutoTokenizer.from_pretrained(tmp_path)).__name__
+
+
+def test_a_folder_without_tokenizer_has_no_class(tmp_path: Path) -> None:
+    assert tokenizer_class(tmp_path) is None
 
 
 def test_chat_template_ends_a_response_with_the_end_token(tiny: Path) -> None:

@@ -1,9 +1,10 @@
 """Where the weights of a study's base model are: `models/<name>/model.json`, which `prepare_model.py` writes.
 
-    {"kind": "tiny" | "path" | "hub", "source": str, "revision": str | null}
+    {"kind": "tiny" | "path" | "hub", "source": str, "revision": str | null, "tokenizer_class": str | null}
 
 `source` is what transformers' `from_pretrained` takes: "." for the folder of model.json itself, an
-absolute path, or a name on the hub, which goes with the commit in `revision`.
+absolute path, or a name on the hub, which goes with the commit in `revision`. `tokenizer_class` is what AutoTokenizer
+chooses for the folder.
 """
 
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ import ast
 from functools import cache
 from pathlib import Path
 
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
 
 @cache
 def _module_file(root: Path, module: str) -> Path | None:
@@ -19,12 +21,17 @@ def _module_file(root: Path, module: str) -> Path | None:
 def imported_modules(file: Path) -> frozenset[str]:
     """Return the absolute names that a file imports anywhere in it, `from a import b` as a and a.b."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
+    queue: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"), str(file))]
+    while queue:
+        node = queue.pop()
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        # Statements hold statements in these fields alone, and expressions, which are most of a file, hold none.
+        for block in _BLOCKS:
+            queue += getattr(node, block, ())
     return frozenset(names)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.errors import WinnowError
+from winnow.core.ids import sha256_file
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 CODE = (".py", ".pyc", ".so", ".pyd")
@@ -34,6 +35,11 @@ def refuse_code(folder: Path) -> None:
             _check_index(file)
         elif file.suffix == ".json" and file.name not in _VOCABULARIES:
             _check_settings(file)
+
+
+def weight_hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of every file of weights."""
+    return {file.name: sha256_file(file) for file in sorted(folder.glob("*.safetensors"))}
 
 
 def _is_pickle(file: Path) -> bool:

@@ -5,6 +5,7 @@ rows alone. Ordering is done by DuckDB, which spills to disk, so that memory doe
 corpus; the bytes are written by pyarrow with fixed settings.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,22 @@ from winnow.core.files import replacing
 
 BATCH_ROWS = 2_000
 SORT_MEMORY = "1GB"
+
+
+class _NoPandas:
+    """Hides pandas while pyarrow looks for it."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+# pyarrow imports pandas with the first array that it makes, where it finds it: a third of a second in every step, and
+# nothing here uses it. It asks once; who imports pandas, or calls to_pandas(), has it still.
+sys.meta_path.insert(0, _NoPandas)
+pa.array([])
+sys.meta_path.remove(_NoPandas)
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:

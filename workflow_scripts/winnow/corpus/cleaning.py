@@ -67,20 +67,28 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
 
     Doing so twice changes nothing more. Tabs, symbols and Markdown stay.
     """
-    flags = []
-    text = _LINE_BREAK.sub("\n", text)
-    visible = text if text.isascii() else _INVISIBLE.sub("", text)
-    if visible != text:
-        flags.append("invisible_characters")
-    plain = _CONTROL.sub("", visible)
-    if not plain.isascii():
-        plain = _SURROGATE.sub("\ufffd", plain)
-    if plain != visible:
-        flags.append("control_characters")
+    plain, flags = _without_hidden(text)
     if not plain.isascii():
         plain = unicodedata.normalize("NFC", plain).replace("\u00a0", " ")
     trimmed = "\n".join(map(str.rstrip, plain.split("\n")))
-    return _BLANK_LINES.sub("\n\n", trimmed).strip(), tuple(flags)
+    if "\n\n\n" in trimmed:
+        trimmed = _BLANK_LINES.sub("\n\n", trimmed)
+    return trimmed.strip(), flags
+
+
+def _without_hidden(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return text without what is not seen and with one kind of line break, and flags for what was taken out."""
+    if text.replace("\n", "").replace("\t", "").isprintable():  # most texts: nothing below is printable
+        return text, ()
+    flags = []
+    text = _LINE_BREAK.sub("\n", text)
+    visible = _INVISIBLE.sub("", text)
+    if visible != text:
+        flags.append("invisible_characters")
+    plain = _SURROGATE.sub("\ufffd", _CONTROL.sub("", visible))
+    if plain != visible:
+        flags.append("control_characters")
+    return plain, tuple(flags)
 
 
 def unwrap(text: str) -> tuple[str, bool]:
@@ -97,7 +105,7 @@ def unwrap(text: str) -> tuple[str, bool]:
 
 def restore_apostrophes(text: str) -> tuple[str, bool]:
     """Return text with "It*s" as "It's", and whether anything changed."""
-    restored = _APOSTROPHE.sub(r"\1'", text)
+    restored = _APOSTROPHE.sub(r"\1'", text) if "*" in text else text
     return restored, restored != text
 
 

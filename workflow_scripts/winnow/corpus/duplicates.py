@@ -71,7 +71,9 @@ def shingles(normal: str) -> Hashes:
         return np.empty(0, dtype=np.uint64)
     codes = np.fromiter(map(_CODES.__getitem__, words), dtype=np.uint64, count=len(words))
     triples: Hashes = codes[:-2] * _PLACES[0] + codes[1:-1] * _PLACES[1] + codes[2:] * _PLACES[2]
-    return np.unique(triples)
+    triples.sort()
+    distinct: Hashes = triples[np.append(True, triples[1:] != triples[:-1])]
+    return distinct
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:
@@ -100,7 +102,9 @@ def sketch(hashes: Hashes) -> Sketch:
     Source: Broder 1997, with multiply-add hashing modulo 2^64 as the permutations; one byte of each as in
     Li and König 2010 (b-bit minwise hashing).
     """
-    smallest = (hashes[:, None] * _FACTORS + _OFFSETS).min(axis=0)
+    permuted = hashes[:, None] * _FACTORS
+    permuted += _OFFSETS
+    smallest = permuted.min(axis=0)
     rows = smallest.reshape(BANDS, _ROWS)
     # One number per band: a sum with odd weights, so that equal rows give equal keys and others hardly ever do.
     keys: Hashes = (rows * _WEIGHTS).sum(axis=1, dtype=np.uint64)

@@ -40,6 +40,12 @@ LINK = re.compile(
     r"|(?:https?://|www\.)[^\s)\]}>]+|\b(?:github|gitlab|bitbucket)\.(?:com|org|io)/[^\s)\]}>]*",
     re.IGNORECASE,
 )
+# Each leak has one of these, in lower case, and each link one of those: most lines have none, and are not searched.
+_LEAK_SIGNS = (
+    *("as a", "anonym", "blind", "acceptance", "publication", "equal", "correspond", "work", "contact information"),
+    *("affiliated", "internship", "accept", "university", "@", *"∗†‡˚¶§♠♣♥♦"),
+)
+_LINK_SIGNS = ("/", "www.", "](")
 _LETTER = re.compile(r"[^\W\d_]")
 _PROSE_CHARS = 60  # lines of an abstract are longer, those of names and addresses shorter
 
@@ -54,7 +60,8 @@ class Paper(NamedTuple):
 
 def leaks(line: str) -> bool:
     """Say whether a line names authors or tells the state of review."""
-    return _LEAK_LINE.search(line.lower()) is not None
+    lower = line.lower()
+    return any(sign in lower for sign in _LEAK_SIGNS) and _LEAK_LINE.search(lower) is not None
 
 
 def without_leaks(text: str) -> str:
@@ -66,7 +73,7 @@ def without_leaks(text: str) -> str:
     for line in _THANKS.sub("", text).split("\n"):
         if leaks(line):
             continue
-        bare = LINK.sub("", line)
+        bare = LINK.sub("", line) if any(sign in line.lower() for sign in _LINK_SIGNS) else line
         if bare == line or _LETTER.search(bare):
             kept.append(bare)
     return "\n".join(kept)

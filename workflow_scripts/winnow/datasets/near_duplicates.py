@@ -5,6 +5,7 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +29,22 @@ _FACTORS: Hashes = _NUMBERS[: _BANDS * _ROWS, None].astype(np.uint64) | np.uint6
 _OFFSETS: Hashes = _NUMBERS[_BANDS * _ROWS :, None].astype(np.uint64)
 
 
+@lru_cache(1 << 17)  # the words of a corpus are few, and most of them come again
+def _code(word: str) -> int:
+    """Return a number for a word."""
+    return zlib.crc32(word.encode())
+
+
 def shingles(text: str) -> Hashes:
     """Return hashes of every three successive words of a text, each once, ascending. Shape: [shingles]."""
     words = _WORD.findall(text.casefold())
-    codes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
+    codes = np.fromiter(map(_code, words), dtype=np.uint64, count=len(words))
     runs = max(len(words) - SHINGLE_WORDS + 1, 0)
     hashes = np.zeros(runs, dtype=np.uint64)
     for place in range(SHINGLE_WORDS):
         hashes = hashes * _BASE + codes[place : place + runs]
-    return np.unique(hashes)
+    hashes.sort()
+    return hashes[np.append(True, hashes[1:] != hashes[:-1])] if runs else hashes
 
 
 def jaccard(one: Hashes, other: Hashes) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from winnow.core.base_model import MODEL_FILE
 from winnow.core.config.base import Modality, Positive, PromptField, Settings, Stage
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
@@ -155,6 +156,17 @@ class ChatTokens:
         return list(self.tokenizer.get_added_vocab())
 
 
+def _tokenizer_class(model: Path) -> Any:
+    """Return what loads a model's tokenizer: the class that prepare_model noted, else AutoTokenizer.
+
+    AutoTokenizer would choose that class again, but imports torch to do so, which takes two seconds in every process.
+    """
+    import transformers  # noqa: PLC0415 - slow: only where tokens are counted
+
+    noted = read_json(model / MODEL_FILE).get("tokenizer_class") if (model / MODEL_FILE).is_file() else None
+    return getattr(transformers, noted or "AutoTokenizer")
+
+
 def load_tokenizer(model: Path) -> ChatTokens:
     """Load the tokenizer of a prepared base model from its folder, offline and without remote code.
 
@@ -162,14 +174,13 @@ def load_tokenizer(model: Path) -> ChatTokens:
         WinnowError: if the folder has no tokenizer, or the tokenizer no chat template.
     """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from transformers import AutoTokenizer  # noqa: PLC0415 - slow: only where tokens are counted
-
     remedy = "have prepare_model make the model's folder again"
     if not model.is_dir():
         raise WinnowError(model, "there is no such model folder", remedy)
     refuse_code(model)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=True, trust_remote_code=False)
+        reader = _tokenizer_class(model)
+        tokenizer = reader.from_pretrained(str(model), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise WinnowError(model, f"holds no tokenizer ({error})", remedy) from error
     if not tokenizer.chat_template:

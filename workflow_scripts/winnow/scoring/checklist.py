@@ -1,7 +1,7 @@
 """Checklists: yes/no items about what a response does, read from YAML or from an optimal_checklist.json."""
 
 import json
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,7 +41,8 @@ class Item(Settings):
         if self.cues_against and not self.cues:
             raise ValueError(f"{self.id}: cues_against without cues")
         for cue in (*self.cues, *self.cues_against):
-            _check_expression(self.id, cue)
+            if (problem := _problem_of(cue)) is not None:
+                raise ValueError(f"{self.id}: {problem}")
         return self
 
     @cached_property
@@ -71,18 +72,14 @@ class Checklist(Settings):
         return content_key(sorted(item.judged_by for item in self.questions))
 
 
-def _check_expression(item: str, expression: str) -> None:
-    """Check that the lexical judge's engine can use an expression.
-
-    Raises:
-        ValueError: naming item and expression.
-    """
+@cache
+def _problem_of(expression: str) -> str | None:
+    """Return why the lexical judge's engine cannot use an expression, or None. Kept, for compiling takes long."""
     try:
         hits = pc.count_substring_regex(pa.array([""]), expression, ignore_case=True)[0].as_py()
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{item}: {expression!r} is not a valid RE2 expression: {error}") from None
-    if hits:
-        raise ValueError(f"{item}: {expression!r} matches empty text, and so everywhere")
+        return f"{expression!r} is not a valid RE2 expression: {error}"
+    return f"{expression!r} matches empty text, and so everywhere" if hits else None
 
 
 def load_checklist(path: Path) -> Checklist:

@@ -4,9 +4,12 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from winnow.core.errors import WinnowError
 from winnow.core.ids import shard_of, unit_interval
-from winnow.core.tables import Row, read_rows
+from winnow.core.tables import BATCH_ROWS, Row, read_rows
 
 _SALT = "limit"  # another draw than the one for shards, or a limit would empty some of them
 
@@ -42,13 +45,17 @@ def shard_rows(
     """
     drawn = draw(responses, limit, prompts)
     previous = ""
-    for row in read_rows(responses, ["response_id", "prompt_id", "text", "text_sha256"]):
-        if previous and row["response_id"] <= previous:
-            raise WinnowError(
-                f"{responses}, response {row['response_id']}",
-                f"stands after {previous}: the table must be ordered by response_id, without repeats",
-                "have ingest write it again",
-            )
-        previous = row["response_id"]
-        if shard_of(previous, shards) == shard and (drawn is None or previous in drawn):
-            yield row
+    with pq.ParquetFile(responses) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=["response_id", "prompt_id", "text", "text_sha256"]):
+            places = []  # only these rows become Python objects, the texts of the others never do
+            for place, identity in enumerate(batch.column("response_id").to_pylist()):
+                if previous and identity <= previous:
+                    raise WinnowError(
+                        f"{responses}, response {identity}",
+                        f"stands after {previous}: the table must be ordered by response_id, without repeats",
+                        "have ingest write it again",
+                    )
+                previous = identity
+                if shard_of(identity, shards) == shard and (drawn is None or identity in drawn):
+                    places.append(place)
+            yield from batch.take(pa.array(places, pa.int64())).to_pylist()

@@ -9,14 +9,14 @@ from typing import Any
 import huggingface_hub
 import transformers
 from huggingface_hub import errors
+from transformers import AutoTokenizer
 
 from winnow.core.base_model import MODEL_FILE
 from winnow.core.config.models import Model
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
 from winnow.core.log import log
-from winnow.core.model_folder import INDEX, refuse_code
-from winnow.training.loading import weight_hashes
+from winnow.core.model_folder import INDEX, refuse_code, weight_hashes
 from winnow.training.tiny_models import build_tiny
 
 # What a tokenizer and a configuration consist of; never weights, never code.
@@ -45,7 +45,7 @@ def prepare_model(settings: Model, texts: Sequence[Path], folder: Path) -> dict[
             assert settings.name is not None
             source = _from_hub(settings.name, settings.revision, draft)
         check_folder(draft, weights=settings.tiny is not None)
-        write_json(draft / MODEL_FILE, source)
+        write_json(draft / MODEL_FILE, source | {"tokenizer_class": tokenizer_class(draft)})
         weights = Path(settings.path) if settings.path is not None else draft
         hashes = weight_hashes(weights)
         if folder.exists():
@@ -69,6 +69,18 @@ def check_folder(folder: Path, *, weights: bool) -> None:
     if weights and not any(folder.glob("*.safetensors")):
         raise WinnowError(folder, "holds no *.safetensors", "save the model with save_pretrained(), as safetensors")
     refuse_code(folder)
+
+
+def tokenizer_class(folder: Path) -> str | None:
+    """Return the class that AutoTokenizer chooses for a folder, by its name in transformers.
+
+    None where it finds no tokenizer, which a judge's engine may read all the same, or none of transformers' own.
+    """
+    try:
+        chosen = type(AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False))
+    except (OSError, ValueError, ImportError):
+        return None
+    return chosen.__name__ if getattr(transformers, chosen.__name__, None) is chosen else None
 
 
 def _copy_small_files(source: Path, folder: Path) -> None:

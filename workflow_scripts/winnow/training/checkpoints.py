@@ -15,8 +15,9 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import canonical_json, sha256_file, sha256_text
 from winnow.core.log import log
+from winnow.core.model_folder import weight_hashes
 from winnow.training.arguments import Request
-from winnow.training.loading import weight_hashes, weights_of
+from winnow.training.loading import weights_of
 from winnow.training.metrics import read_metrics
 from winnow.training.selection import best_step
 

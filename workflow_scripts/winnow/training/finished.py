@@ -7,10 +7,11 @@ from typing import Any
 
 from winnow.core.files import read_json, write_json, write_text
 from winnow.core.log import log
+from winnow.core.model_folder import weight_hashes
 from winnow.models.processors import copy_settings
 from winnow.training.arguments import Request
 from winnow.training.checkpoints import METRICS
-from winnow.training.loading import WEIGHTS_FILE, weight_hashes
+from winnow.training.loading import WEIGHTS_FILE
 from winnow.training.sharding import is_sharded, whole_state
 from winnow.training.world import World
 

@@ -13,8 +13,7 @@ from transformers.core_model_loading import revert_weight_conversion
 from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
-from winnow.core.ids import sha256_file
-from winnow.core.model_folder import refuse_code
+from winnow.core.model_folder import refuse_code, weight_hashes
 from winnow.models.weights import load_model
 from winnow.training.sharding import is_sharded, whole_state
 from winnow.training.world import World
@@ -44,11 +43,6 @@ def weights_of(model: Path, parent: Path | None) -> BaseModel:
     if read_json(parent / WEIGHTS_FILE) != weight_hashes(parent):
         raise WinnowError(parent, "does not hold the weights that its run made", "train it again, with --forcerun")
     return BaseModel(str(parent), None)
-
-
-def weight_hashes(folder: Path) -> dict[str, str]:
-    """Return the hash of every file of weights."""
-    return {file.name: sha256_file(file) for file in sorted(folder.glob("*.safetensors"))}
 
 
 def base_of(model: Any) -> Any:

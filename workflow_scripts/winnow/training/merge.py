@@ -9,10 +9,10 @@ from peft import PeftModel
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.locks import held
-from winnow.core.model_folder import refuse_code
+from winnow.core.model_folder import refuse_code, weight_hashes
 from winnow.models.weights import load_model
 from winnow.training.finished import finished_folder, save_finished
-from winnow.training.loading import weight_hashes, weights_of
+from winnow.training.loading import weights_of
 
 TOLERANCE = 1e-4  # of the largest logit, in float32
 PROBE_TOKENS = 64
