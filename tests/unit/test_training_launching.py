@@ -54,7 +54,8 @@ def test_sigterm_is_passed_on_and_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "one"), [([1, 2], 2), ([-15, 1], 1), ([-15, 143], 143), ([-15], 143), ([1], 1), ([1, -9, -15], 137)]
+    ("statuses", "one"),
+    [([1, 2], 2), ([-15, 1], 1), ([-15, 143], 143), ([-15], 143), ([1], 1), ([1, -9, -15], 137), ([1, 137], 137)],
 )
 def test_one_status_of_several(statuses: list[int], one: int) -> None:
     assert exit_status(statuses) == one
