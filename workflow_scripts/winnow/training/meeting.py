@@ -117,7 +117,7 @@ def attended(nodes: Nodes, is_stopping: Callable[[], bool]) -> Iterator[Callable
 
 
 def _tell(store: TCPStore, nodes: Nodes, status: int) -> None:
-    """Tell how this machine's processes ended; after a failure, which srun answers by killing all, let all tell first."""
+    """Tell how this machine's processes ended; after a failure, at which srun kills all, let all tell first."""
     with suppress(DistError):
         store.set(_status_of(nodes.rank), str(status))
         if status:
