@@ -55,32 +55,29 @@ def parent_argument(wildcards):
     return f"--parent checkpoints/{wildcards.study}/{parent}/model" if parent else ""
 
 
-def launcher(wildcards):
-    """Return the launcher's code for a run of several processes."""
-    return code("launch") if run_of(wildcards).is_launched else []
-
-
 def starts_here():
     """Say whether jobs are started on this machine alone: by no cluster's executor, and in no job of SLURM's."""
-    executor = workflow.executor_plugin
-    is_real = executor is not None and not workflow.dryrun and not workflow.touch
+    is_real = workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch
     return is_real and workflow.local_exec and "SLURM_JOB_ID" not in os.environ
+
+
+def launcher(wildcards):
+    """Return the launcher's code for a run of several processes; refuse, when planning, a run that it cannot start."""
+    run = run_of(wildcards)
+    is_made = Path(f"results/{wildcards.study}/runs/{run.name}/manifest.json").is_file()
+    if run.nodes > 1 and starts_here() and not is_made:
+        raise WorkflowError(
+            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines cannot be started from"
+            " here\n  fix: use --profile slurm, set nodes: 1, or start the run by hand (docs/scale_out.md)"
+        )
+    return code("launch") if run.is_launched else []
 
 
 def launch_arguments(wildcards):
     """Return what stands before the training script's name: the launcher, where one process is not enough."""
     run = run_of(wildcards)
-    if not run.is_launched:
-        return ""
-    if run.nodes == 1:
-        return f"workflow_scripts/launch.py --processes {run.processes}"
-    is_made = Path(f"results/{wildcards.study}/runs/{run.name}/manifest.json").is_file()
-    if starts_here() and not is_made:
-        raise WorkflowError(
-            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines cannot be started from"
-            " here\n  fix: use --profile slurm, set nodes: 1, or start the run by hand (docs/scale_out.md)"
-        )
-    return f"workflow_scripts/launch.py --processes {run.processes} --nodes {run.nodes}"
+    nodes = f" --nodes {run.nodes}" if run.nodes > 1 else ""
+    return f"workflow_scripts/launch.py --processes {run.processes}{nodes}" if run.is_launched else ""
 
 
 def on_one_machine(value):

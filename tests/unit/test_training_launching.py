@@ -65,13 +65,17 @@ def test_one_status_of_several(statuses: list[int], one: int) -> None:
     "arguments",
     [
         "--processes 3 --nodes 2 --meet x:1 a",
-        "--processes 2 --nodes 2 a",
+        "--processes 2 --nodes 2 a",  # and no job of SLURM's
+        "--processes 2 --nodes 2 --node 2 --meet x:1 a",
+        "--processes 2 --nodes 2 --node 0 a",
+        "--processes 2 --nodes 2 --meet x:1 a",
         "--processes 2",
         "--processes 2 --meet x:1 a",
         "--processes 0 a",
     ],
 )
-def test_arguments_that_cannot_be(arguments: str) -> None:
+def test_arguments_that_cannot_be(arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     done = subprocess.run([sys.executable, LAUNCH, *arguments.split()], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
