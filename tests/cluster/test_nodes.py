@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 
 import workflow
 from cluster.cluster import GPU_MODEL, wait_for
-from cluster.submitting import finish, jobs, only, start, wait_for_line
+from cluster.submitting import finish, jobs, start, wait_for_line
 from training import fixtures
 from winnow.training.metrics import read_metrics, repeatable
 
@@ -26,7 +27,7 @@ runs:
     threads: 3
     mem_mb: 2000
     overrides:
-      {max_steps: 40, eval_steps: 40, save_steps: 5, effective_batch_size: 4, per_device_train_batch_size: 2,
+      {max_steps: 60, eval_steps: 60, save_steps: 20, effective_batch_size: 4, per_device_train_batch_size: 2,
        per_device_eval_batch_size: 1}
 """
 RUN = "results/several/runs/sft_clean"
@@ -49,67 +50,57 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def requeued(cluster, checkout):
-    """The run, put back into the queue in the middle: its job, what SLURM said of it, and the log of both starts."""
+def asked(cluster, checkout) -> str:
+    """The run, put back into the queue in its middle, and beside it the same in one place; what SLURM was asked for."""
     process = start(cluster, checkout, *GPUS, "--allowed-rules", "train_sft", "--", f"{RUN}/manifest.json")
-    checkpoints = checkout / "checkpoints/several/sft_clean"
-    saved = lambda: process.poll() is not None or any(checkpoints.glob("*/checkpoint-*/*.json"))  # noqa: E731
-    wait_for("a checkpoint", saved, seconds=120)
-    assert process.poll() is None, (checkout / LOG).read_text()
-    job = only([job for job in jobs(cluster, checkout) if job.state == "RUNNING"])
-    cluster.run("scontrol", "requeue", job.id)
-    said = cluster.run("scontrol", "show", "job", "-d", job.id)
-    wait_for_line(checkout / LOG, "SIGTERM: saving", process)
-    finish(process, checkout, seconds=150)
-    return job, said, (checkout / LOG).read_text()
+    wait_for_line(checkout / LOG, "step 0: validation loss", process)
+    job = dict(line.split()[::-1] for line in cluster.run("squeue", "-h", "-o", "%i %Z").splitlines())[str(checkout)]
+    cluster.run("scontrol", "requeue", job)
+    said = cluster.run("scontrol", "show", "job", "-d", job)
+    alone = start_alone(checkout)
+    finish(process, checkout, seconds=300)
+    assert alone.wait(300) == 0, (checkout / "alone/log").read_text()
+    return said
 
 
-@pytest.fixture(scope="module")
-def alone(requeued, checkout) -> Path:
-    """The same run in two processes of one machine, unbroken; the folder of its results."""
-    spec = json.loads((checkout / RUN / "spec.json").read_text()) | {"nodes": 1}
+def start_alone(checkout: Path) -> "subprocess.Popen[str]":
+    """Start the same run in two processes of one machine; its results go to `alone`."""
+    (spec,) = checkout.glob("checkpoints/several/sft_clean/*/spec.json")
+    run = json.loads(spec.read_text()) | {"nodes": 1}
     results, out = checkout / "results/several", checkout / "alone"
     out.mkdir()
-    command = ["launch.py", "--processes", "2", "workflow_scripts/train_sft.py", "--spec", json.dumps(spec)]
+    command = ["launch.py", "--processes", "2", "workflow_scripts/train_sft.py", "--spec", json.dumps(run)]
     command += ["--train", f"{results}/datasets/sft/clean/train.parquet", "--model", f"{results}/models/text"]
     command += ["--val", f"{results}/datasets/sft/clean/val.parquet", "--checkpoints", "alone/checkpoints"]
-    command += [f"--{name}=alone/{file}" for name, file in (("spec-out", "spec.json"), ("metrics", "metrics.jsonl"))]
-    command += ["--manifest", "alone/manifest.json"]
-    done = subprocess.run(
-        [sys.executable, f"workflow_scripts/{command[0]}", *command[1:]],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return out
+    command += [
+        "--spec-out",
+        "alone/spec.json",
+        "--metrics",
+        "alone/metrics.jsonl",
+        "--manifest",
+        "alone/manifest.json",
+    ]
+    with (out / "log").open("w") as log:
+        whole = [sys.executable, f"workflow_scripts/{command[0]}", *command[1:]]
+        return subprocess.Popen(whole, cwd=checkout, stderr=log, text=True)
 
 
-def test_slurm_is_asked_for_machines_and_gpus_evenly(cluster, checkout, requeued) -> None:
-    _, said, _ = requeued
-    assert f"TresPerNode=gres:gpu:{GPU_MODEL}:2" in said
+def test_slurm_is_asked_for_machines_with_gpus_on_each(cluster, checkout, asked) -> None:
+    assert f"TresPerNode=gres:gpu:{GPU_MODEL}:2" in asked
     last = jobs(cluster, checkout)[-1]
     assert last.state == "COMPLETED"
-    assert {name: last.given[name] for name in ("node", "cpu", "mem", "gres/gpu")} == {
-        "node": "2",
-        "cpu": "6",
-        "mem": "4000M",
-        "gres/gpu": "4",
-    }
+    given = {"node": "2", "cpu": "6", "mem": "4000M", "gres/gpu": "4"}
+    assert {name: last.given[name] for name in given} == given
 
 
-def test_a_requeued_run_on_two_machines_has_the_bits_of_an_unbroken_one_on_one(checkout, requeued, alone) -> None:
-    _, _, log = requeued
-    assert "training sft_clean on from step" in log
-    assert "of 40" in log
-    weights = {file.name: file.read_bytes() for file in (alone / "checkpoints/model").glob("*.safetensors")}
+def test_a_requeued_run_on_two_machines_has_the_bits_of_an_unbroken_one_on_one(checkout, asked) -> None:
+    assert re.search(r"training sft_clean on from step \d+ of 60", (checkout / LOG).read_text())
+    weights = {file.name: file.read_bytes() for file in (checkout / "alone/checkpoints/model").glob("*.safetensors")}
     assert weights
     for name, expected in weights.items():
         assert (checkout / "checkpoints/several/sft_clean/model" / name).read_bytes() == expected
-    assert repeatable(read_metrics(checkout / RUN / "metrics.jsonl")) == repeatable(
-        read_metrics(alone / "metrics.jsonl")
-    )
+    two, one = (read_metrics(folder / "metrics.jsonl") for folder in (checkout / RUN, checkout / "alone"))
+    assert repeatable(two) == repeatable(one)
     assert json.loads((checkout / RUN / "manifest.json").read_text())["world_size"] == 2
 
 
