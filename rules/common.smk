@@ -108,9 +108,14 @@ def pick(settings, *keys):
     return {key: values[key] for key in keys}
 
 
-def asking(message, gpus=False):
-    """Return a job's message with what it asks for behind it, so that a dry run shows that."""
-    gpu = "gpu={resources.gpu} " if gpus else ""
+def asking(message, gpus=None):
+    """Return a job's message with what it asks for behind it, so that a dry run shows that.
+
+    Args:
+        message: what the job does.
+        gpus: how many, as a message writes it.
+    """
+    gpu = f"gpu={gpus} " if gpus else ""
     return f"{message} [{gpu}cpu={{threads}} mem_mb={{resources.mem_mb}} runtime={{resources.runtime}}]"
 
 

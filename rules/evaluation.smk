@@ -96,7 +96,7 @@ rule evaluate_run:
         weights=evaluated_weights,
         preferences=preference_arguments,
     message:
-        asking("Evaluating {wildcards.evaluated} of {wildcards.study}", gpus=True)
+        asking("Evaluating {wildcards.evaluated} of {wildcards.study}", gpus="{resources.gpu}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} {params.weights}"
         " --heldout {input.heldout:q} {params.preferences} --generations {output.generations:q}"

@@ -32,7 +32,8 @@ rule judge_responses:
         cache=lambda wildcards, resources: "cache/judge",
     message:
         asking(
-            "Judging {wildcards.batch} of {wildcards.study}, shard {wildcards.shard} of {wildcards.shards}", gpus=True
+            "Judging {wildcards.batch} of {wildcards.study}, shard {wildcards.shard} of {wildcards.shards}",
+            gpus="{resources.gpu}",
         )
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --checklist {input.checklist:q}"

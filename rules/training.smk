@@ -98,8 +98,13 @@ rule train_sft:
         "../envs/train.yaml"
     threads: lookup("{study}/runs/{run}/threads", within=STUDY_TREE)
     resources:
-        gpu=lookup("{study}/runs/{run}/gpu", within=STUDY_TREE),
-        gpu_model=gpu_model(run_of),
+        gpu=on_one_machine(lambda wildcards: run_of(wildcards).gpu),
+        gpu_model=on_one_machine(gpu_model(run_of)),
+        gres=on_several_machines(gpus_of_each_machine),
+        nodes=on_several_machines(lambda wildcards: run_of(wildcards).nodes),
+        tasks=on_several_machines(lambda wildcards: run_of(wildcards).nodes),
+        tasks_per_gpu=on_several_machines(lambda wildcards: 0),
+        mpi=on_several_machines(lambda wildcards: "srun"),
         mem_mb=each_attempt(lambda wildcards: run_of(wildcards).mem_mb),
         runtime=each_attempt(lambda wildcards: run_of(wildcards).runtime),
     params:
@@ -107,12 +112,13 @@ rule train_sft:
         pins=PINS["train"],
         spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
         model=run_base,
+        gpus=gpus_in_words,
         launch=launch_arguments,
         parent=parent_argument,
         checkpoints="checkpoints/{study}/{run}",
         trackers=lambda wildcards, resources: f"--trackers {','.join(SITE.trackers)}" if SITE.trackers else "",
     message:
-        asking("Training {wildcards.run} of {wildcards.study} (SFT)", gpus=True)
+        asking("Training {wildcards.run} of {wildcards.study} (SFT)", gpus="{params.gpus}")
     shell:
         "{params.python:q} {params.launch} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
         " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
@@ -135,7 +141,7 @@ use rule train_sft as train_dpo with:
     wildcard_constraints:
         run=alternatives(runs_of("dpo")),
     message:
-        asking("Training {wildcards.run} of {wildcards.study} (DPO)", gpus=True)
+        asking("Training {wildcards.run} of {wildcards.study} (DPO)", gpus="{params.gpus}")
 
 
 rule merge_adapter:

@@ -1,5 +1,7 @@
 """From wildcards to files: models, parents and data of a run."""
 
+import os
+
 
 def tiny_texts(wildcards):
     """Return the tables whose text a tiny model's tokenizer is trained on: none for a real model."""
@@ -53,17 +55,48 @@ def parent_argument(wildcards):
     return f"--parent checkpoints/{wildcards.study}/{parent}/model" if parent else ""
 
 
+def starts_here():
+    """Say whether jobs are started on this machine alone: by no cluster's executor, and in no job of SLURM's."""
+    is_real = workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch
+    return is_real and workflow.local_exec and "SLURM_JOB_ID" not in os.environ
+
+
 def launcher(wildcards):
-    """Return the launcher's code for a run of several processes."""
-    return code("launch") if run_of(wildcards).is_launched else []
+    """Return the launcher's code for a run of several processes; refuse, when planning, a run that it cannot start."""
+    run = run_of(wildcards)
+    is_made = Path(f"results/{wildcards.study}/runs/{run.name}/manifest.json").is_file()
+    if run.nodes > 1 and starts_here() and not is_made:
+        raise WorkflowError(
+            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines cannot be started from"
+            " here\n  fix: use --profile slurm, set nodes: 1, or start the run by hand (docs/scale_out.md)"
+        )
+    return code("launch") if run.is_launched else []
 
 
 def launch_arguments(wildcards):
     """Return what stands before the training script's name: the launcher, where one process is not enough."""
     run = run_of(wildcards)
-    if run.nodes > 1:
-        raise WorkflowError(
-            f"studies/{wildcards.study}.yaml, key runs.{run.name}.nodes: {run.nodes} machines are not started from"
-            " here yet\n  fix: set nodes: 1, or start workflow_scripts/launch.py on each machine by hand"
-        )
-    return f"workflow_scripts/launch.py --processes {run.processes}" if run.is_launched else ""
+    nodes = f" --nodes {run.nodes}" if run.nodes > 1 else ""
+    return f"workflow_scripts/launch.py --processes {run.processes}{nodes}" if run.is_launched else ""
+
+
+def on_one_machine(value):
+    """Return a resource that SLURM counts for the whole job, so that only a run on one machine asks for it."""
+    return lambda wildcards: value(wildcards) if run_of(wildcards).nodes == 1 else None
+
+
+def on_several_machines(value):
+    """Return a resource that only a run on several machines asks for."""
+    return lambda wildcards: value(wildcards) if run_of(wildcards).nodes > 1 else None
+
+
+def gpus_of_each_machine(wildcards):
+    """Return the GPUs of each machine in SLURM's words; of a number for the whole job 3 may come here and 1 there."""
+    run, kind = run_of(wildcards), gpu_model(run_of)(wildcards)
+    return ":".join(["gpu", *([kind] if kind else []), str(run.gpu // run.nodes)]) if run.gpu else None
+
+
+def gpus_in_words(wildcards, resources):
+    """Return how many GPUs a run trains on, for its message: 8, or 2x8 on two machines of which each gives 8."""
+    run = run_of(wildcards)
+    return run.gpu if run.nodes == 1 else f"{run.nodes}x{run.gpu // run.nodes}"

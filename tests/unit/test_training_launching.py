@@ -54,7 +54,8 @@ def test_sigterm_is_passed_on_and_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statuses", "one"), [([1, 2], 2), ([-15, 1], 1), ([-15, 143], 143), ([-15], 143), ([1], 1), ([1, -9, -15], 137)]
+    ("statuses", "one"),
+    [([1, 2], 2), ([-15, 1], 1), ([-15, 143], 143), ([-15], 143), ([1], 1), ([1, -9, -15], 137), ([1, 137], 137)],
 )
 def test_one_status_of_several(statuses: list[int], one: int) -> None:
     assert exit_status(statuses) == one
@@ -64,13 +65,17 @@ def test_one_status_of_several(statuses: list[int], one: int) -> None:
     "arguments",
     [
         "--processes 3 --nodes 2 --meet x:1 a",
-        "--processes 2 --nodes 2 a",
+        "--processes 2 --nodes 2 a",  # and no job of SLURM's
+        "--processes 2 --nodes 2 --node 2 --meet x:1 a",
+        "--processes 2 --nodes 2 --node 0 a",
+        "--processes 2 --nodes 2 --meet x:1 a",
         "--processes 2",
         "--processes 2 --meet x:1 a",
         "--processes 0 a",
     ],
 )
-def test_arguments_that_cannot_be(arguments: str) -> None:
+def test_arguments_that_cannot_be(arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     done = subprocess.run([sys.executable, LAUNCH, *arguments.split()], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")

@@ -98,8 +98,8 @@ class Run(Settings):
         None, description="processes that train together; null is one per GPU, or one on a CPU"
     )
     nodes: Positive = Field(1, description="machines that the processes are spread over evenly")
-    threads: Positive = 8
-    mem_mb: Positive = 16_000
+    threads: Positive = Field(8, description="CPUs, of each machine")
+    mem_mb: Positive = Field(16_000, description="memory of each machine, for the first attempt")
     runtime: Positive = Field(240, description="minutes, for the first attempt")
 
 
