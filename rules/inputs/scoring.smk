@@ -1,7 +1,10 @@
 """From wildcards to files and settings: checklists, batches of judging, their shards and models."""
 
+import functools
 import shlex
 import shutil
+
+from snakemake.logging import logger
 
 JUDGED = "results/{study}/judged/{batch}/{shard}-of-{shards}.jsonl"
 OPTIMAL = "results/{study}/checklist/optimal_checklist.json"
@@ -116,16 +119,26 @@ def injections_of_batch(wildcards):
     return "resources/injections.yaml" if BATCHES[kind_of(wildcards.batch)[0]].get("injected") else []
 
 
+@functools.cache
+def require_judge_interpreter():
+    """Stop, if there is no Python with vLLM here, before a job finds out behind a queue; a dry run only says so."""
+    if IN_CONDA or shutil.which(PYTHON["judge"]) is not None:
+        return
+    problem = (
+        f"config.yaml, key interpreters.judge: {PYTHON['judge']}: there is no such interpreter\n"
+        "  fix: `make judge` makes one with vLLM for a CPU; or give one with vLLM for GPUs, or use --sdm conda"
+    )
+    if not workflow.dryrun:
+        raise WorkflowError(problem)
+    logger.warning(f"{problem}\nWithout it this plan cannot be carried out.")
+
+
 def judge_model(wildcards):
     """Return the manifest of the judge's model, if it has one that lies here."""
     judge = judge_of(wildcards)
     if judge.backend != "vllm":
         return []
-    if not IN_CONDA and shutil.which(PYTHON["judge"]) is None:
-        raise WorkflowError(
-            f"config.yaml, key interpreters.judge: {PYTHON['judge']}: there is no such interpreter\n"
-            "  fix: `make judge` makes one with vLLM for a CPU; or give one with vLLM for GPUs, or use --sdm conda"
-        )
+    require_judge_interpreter()
     return f"results/{wildcards.study}/models/{judge.model}/manifest.json"
 
 

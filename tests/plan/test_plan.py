@@ -131,9 +131,16 @@ def test_a_checklist_is_chosen_between_two_rounds_of_judging(checkout):
 
 def test_a_judge_without_its_environment_is_said_before_anything_runs(checkout):
     touch_raw_files(checkout)
-    said = refused(checkout, "results/peer_review/report.html")
-    assert "config.yaml, key interpreters.judge: .venv-judge/bin/python: there is no such interpreter" in said
-    assert "make judge" in said
+    missing = "config.yaml, key interpreters.judge: .venv-judge/bin/python: there is no such interpreter"
+    target = "results/peer_review/judged/corpus-iclr/0-of-4.jsonl"
+    done = snakemake(checkout, "--cores", "1", "--", target, check=False)
+    assert done.returncode
+    assert missing in done.stderr
+    assert "make judge" in done.stderr
+    assert not (checkout / "results").exists()
+    dry = snakemake(checkout, "--dry-run", "--", target)
+    assert (dry.stdout + dry.stderr).count(missing) == 1
+    assert "Job stats" in dry.stdout
 
 
 def test_a_judge_with_an_unknown_model_is_named(checkout):
