@@ -21,6 +21,7 @@ ENDED = {
     "REVOKED",
     "TIMEOUT",
 }
+UNFINISHED = "PENDING,CONFIGURING,RUNNING,SUSPENDED,REQUEUED,COMPLETING"
 # Of these SLURM may start the job again by itself (sbatch --requeue), shortly after the state is seen.
 MAY_START_AGAIN = {"NODE_FAIL", "PREEMPTED", "BOOT_FAIL"}
 
@@ -148,6 +149,17 @@ class Queries:
         return self._accounting
 
 
+def controller_answers() -> bool:
+    """Say whether one of the controllers is there."""
+    try:
+        done = subprocess.run(
+            ["scontrol", "ping"], capture_output=True, text=True, check=False, timeout=ANSWER_WITHIN_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return " UP" in done.stdout
+
+
 def running_elsewhere(folder: str, run: str) -> list[LeftBehind]:
     """Return the caller's queued and running jobs that work in `folder` and belong to another Snakemake call.
 
@@ -155,7 +167,7 @@ def running_elsewhere(folder: str, run: str) -> list[LeftBehind]:
         folder: the checkout, where jobs are started.
         run: the name of this call's jobs.
     """
-    command = ["squeue", "--me", "--noheader", "--states=PENDING,RUNNING,SUSPENDED,REQUEUED", "--format=%i|%j|%k|%Z"]
+    command = ["squeue", "--me", "--noheader", f"--states={UNFINISHED}", "--format=%i|%j|%k|%Z"]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER_WITHIN_S).stdout
     return [
         LeftBehind(job, comment)

@@ -2,7 +2,8 @@
 
 Real: every daemon and command, scheduling, time limits, requeues, accounting in MariaDB. Not real: the GPUs are device
 files without a GPU behind them (so CUDA_VISIBLE_DEVICES is set, and disjoint), all nodes are this machine, and memory
-is not confined, since that takes cgroups. Nothing below /etc or /var is read or written. Needs root.
+is looked at every two seconds instead of confined, since that takes cgroups. Nothing below /etc or /var is read or
+written. Needs root.
 """
 
 import os
@@ -75,7 +76,9 @@ AccountingStoragePass={folder}/run/munge.sock
 AccountingStoreFlags=job_comment
 AccountingStorageTRES=gres/gpu,gres/gpu:{model}
 JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=task=2"""
+JobAcctGatherFrequency=task=2
+# Without cgroups memory is confined by looking at it every two seconds.
+JobAcctGatherParams=OverMemoryKill"""
 SLURMDBD_CONF = """\
 AuthType=auth/munge
 AuthInfo=socket={folder}/run/munge.sock
@@ -224,12 +227,15 @@ class Cluster:
     def _conf(self) -> Path:
         return self.folder / "etc" / "slurm.conf"
 
-    def start_daemon(self, name: str) -> None:
-        """Start one daemon (munged, mariadbd, slurmdbd, slurmctld, node1, ...) and wait until it answers."""
+    def start_daemon(self, name: str, *options: str) -> None:
+        """Start one daemon (munged, mariadbd, slurmdbd, slurmctld, node1, ...) and wait until it answers.
+
+        slurmctld takes options: -c makes it forget all jobs.
+        """
         if name.startswith("node"):
             self._daemon("slurmd", "-N", name)
         else:
-            getattr(self, f"_{name}")()
+            getattr(self, f"_{name}")(*options)
 
     def _daemon(self, *command: str, **environment: str) -> None:
         variables = os.environ | {"SLURM_CONF": str(self._conf)} | environment
@@ -280,8 +286,8 @@ class Cluster:
             for entity in ("cluster test", "account lab cluster=test", "user root account=lab cluster=test"):
                 self.run("sacctmgr", "-i", "add", *entity.split())
 
-    def _slurmctld(self) -> None:
-        self._daemon("slurmctld")
+    def _slurmctld(self, *options: str) -> None:
+        self._daemon("slurmctld", *options)
         wait_for("slurmctld answers", lambda: "UP" in self._client("scontrol", "ping", check=False).stdout)
 
     def _pid(self, name: str) -> int | None:

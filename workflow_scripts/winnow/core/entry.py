@@ -1,6 +1,5 @@
 """How every script starts and ends: right software or none, clear errors, one exit status each."""
 
-import errno
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from pathlib import Path
 import yaml
 
 from winnow.core.errors import OTHER_PYTHON, WinnowError
+from winnow.core.files import FULL_DISK
+from winnow.core.log import outlive_a_full_disk
 
 ENVIRONMENTS = Path(__file__).parents[3] / "envs"
 CPU_JUDGE = Path(__file__).parents[3] / "requirements" / "judge_cpu.txt"
@@ -65,7 +66,7 @@ def check_environment(kind: str) -> None:
 
 def _disk_is_full(error: Exception) -> bool:
     """Say whether a write failed for want of space or quota, in Python's, Arrow's or DuckDB's words."""
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
         return True
     return any(words in str(error) for words in ("No space left on device", "File too large", "Disk quota exceeded"))
 
@@ -79,6 +80,7 @@ def run(main: Callable[[], None], *, environment: str | Callable[[], str]) -> No
     """
     # Line by line, or a log shows nothing until the end.
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    outlive_a_full_disk()
     try:
         check_environment(environment if isinstance(environment, str) else environment())
         main()

@@ -1,11 +1,14 @@
 """Whole files or none: every output is written beside its name and renamed in."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no space, no quota, too large a file
 
 
 @contextmanager
