@@ -168,7 +168,8 @@ def snakemake_killed(cluster, calm: Calm, back: threading.Event) -> tuple[Path, 
     process.wait()
     finish(start(cluster, checkout, "--unlock", *SHARDS), checkout, seconds=PATIENCE_S)
     process = start(cluster, checkout, *SHARDS)
-    wait_for("both jobs are submitted", lambda: len(jobs(cluster, checkout)) == 4, PATIENCE_S)
+    submitted = "has been submitted with SLURM jobid"
+    wait_for("both jobs are submitted", lambda: log_of(checkout).read_text().count(submitted) == 4, PATIENCE_S)
     before = [kept(checkout, shard) for shard in (0, 1)]
     cancelled = next(job.id for job in jobs(cluster, checkout) if job.comment.endswith("_1_2"))
     cluster.run("scancel", cancelled)
