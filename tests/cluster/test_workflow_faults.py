@@ -6,6 +6,7 @@ the same time; the tests look at how they ended.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from cluster.cluster import wait_for
-from cluster.submitting import finish, jobs, log_of, start, wait_for_line
+from cluster.submitting import Job, finish, jobs, log_of, start, wait_for_line
 
 SHARDS = [f"results/demo/judged/corpus-papers/{shard}-of-2.jsonl" for shard in (0, 1)]
 RUN = "results/demo/runs/sft_clean"
@@ -103,6 +104,17 @@ def a_chunk_is_kept(checkout: Path, *shards: int) -> None:
         wait_for(f"shard {shard} judges", lambda shard=shard: bool(kept(checkout, shard)), PATIENCE_S)
 
 
+def ended_jobs(cluster, checkout: Path, count: int) -> list[Job]:
+    """Return the jobs of a checkout, once accounting knows of so many and how each ended."""
+
+    def known() -> bool:
+        found = jobs(cluster, checkout)
+        return len(found) == count and not {job.state for job in found} & {"PENDING", "RUNNING", "COMPLETING"}
+
+    wait_for(f"{count} jobs of {checkout} are recorded", known, seconds=60)
+    return jobs(cluster, checkout)
+
+
 def log_of_shard(checkout: Path, shard: int) -> str:
     return (checkout / f"results/demo/logs/judge_responses/corpus-papers/{shard}-of-2.log").read_text()
 
@@ -171,8 +183,8 @@ def snakemake_killed(cluster, calm: Calm, back: threading.Event) -> tuple[Path, 
     submitted = "has been submitted with SLURM jobid"
     wait_for("both jobs are submitted", lambda: log_of(checkout).read_text().count(submitted) == 4, PATIENCE_S)
     before = [kept(checkout, shard) for shard in (0, 1)]
-    cancelled = next(job.id for job in jobs(cluster, checkout) if job.comment.endswith("_1_2"))
-    cluster.run("scancel", cancelled)
+    (left,) = re.findall(r"^    (\d+)  rule_judge_responses_.*_1_2$", log_of(checkout).read_text(), re.MULTILINE)
+    cluster.run("scancel", left)
     open_gate(checkout)
     return checkout, finish(process, checkout, seconds=PATIENCE_S), before
 
@@ -246,7 +258,7 @@ def stories(cluster, calm, tmp_path_factory) -> dict[str, Future]:
 
 
 def assert_judged(calm: Calm, checkout: Path, *shards: int) -> None:
-    """The rows are those of the calm run, and no text was judged twice."""
+    """Check that the rows are those of the calm run, and that no text was judged twice."""
     for shard in shards:
         assert (checkout / SHARDS[shard]).read_bytes() == calm.bytes_of(SHARDS[shard])
         assert kept(checkout, shard) == Counter(
@@ -257,8 +269,7 @@ def assert_judged(calm: Calm, checkout: Path, *shards: int) -> None:
 def test_a_controller_that_is_away_delays_and_loses_nothing(stories, calm, cluster):
     judging, _, training, said = stories["controller_away"].result()
     assert_judged(calm, judging, 0, 1)
-    assert {job.state for job in jobs(cluster, judging)} == {"COMPLETED"}
-    assert len(jobs(cluster, judging)) == 2
+    assert {job.state for job in ended_jobs(cluster, judging, 2)} == {"COMPLETED"}
     assert (training / MODEL).read_bytes() == calm.bytes_of(MODEL)
     assert said.index("SLURM does not answer") < said.index("SLURM answers again")
     assert "sbatch failed" not in said
@@ -266,9 +277,11 @@ def test_a_controller_that_is_away_delays_and_loses_nothing(stories, calm, clust
 
 def test_out_of_memory_the_next_attempt_asks_for_more(stories, calm, cluster):
     checkout, before = stories["out_of_memory"].result()
-    first, second = jobs(cluster, checkout)
-    assert first.state in {"OUT_OF_MEMORY", "FAILED", "CANCELLED"}
-    assert second.state == "COMPLETED"
+    first, second = ended_jobs(cluster, checkout, 2)
+    assert (first.state, second.state) == ("FAILED", "COMPLETED")
+    (said,) = [file.read_text() for file in checkout.glob(f".snakemake/slurm_logs/*/*/{first.id}.log")]
+    assert f"StepId={first.id}.0 exceeded memory limit" in said
+    assert f"StepId={first.id}.1" not in said  # tried again in a job of its own, not in the one that was too small
     assert [job.asked["mem"] for job in (first, second)] == [f"{MEM_MB}M", f"{2 * MEM_MB}M"]
     assert 0 < len(before) < len(kept(checkout, 0))
     assert f"{len(before)} judged before" in log_of_shard(checkout, 0)
@@ -278,7 +291,8 @@ def test_out_of_memory_the_next_attempt_asks_for_more(stories, calm, cluster):
 def test_jobs_that_a_killed_snakemake_left_end_before_theirs_begin_anew(stories, calm, cluster):
     checkout, said, before = stories["snakemake_killed"].result()
     assert "2 SLURM jobs of an earlier snakemake still belong to this checkout" in said
-    by_shard = [[job for job in jobs(cluster, checkout) if job.comment.endswith(f"_{shard}_2")] for shard in (0, 1)]
+    found = ended_jobs(cluster, checkout, 4)
+    by_shard = [[job for job in found if job.comment.endswith(f"_{shard}_2")] for shard in (0, 1)]
     for orphan, anew in by_shard:
         assert anew.state == "COMPLETED"
         assert anew.started >= orphan.ended
