@@ -177,6 +177,12 @@ class Cluster:
         """Return what one of SLURM's commands prints."""
         return self._client(*command).stdout.strip()
 
+    def refused(self, *command: str) -> str:
+        """Return what one of SLURM's commands says when it fails."""
+        done = self._client(*command, check=False)
+        assert done.returncode, done.stdout
+        return done.stderr
+
     def _client(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=120)
         if check and done.returncode:

@@ -1,11 +1,15 @@
 """What the SLURM executor reads from squeue, sacct and scontrol; stand-ins for them say what the real ones would."""
 
 import asyncio
+import logging
 import subprocess
+import threading
+from types import SimpleNamespace
 
 import pytest
+from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
 
-from snakemake_executor_plugin_winnow_slurm import Executor, Sighting, queries
+from snakemake_executor_plugin_winnow_slurm import UNREACHED, Executor, Sighting, queries
 from snakemake_executor_plugin_winnow_slurm.queries import Ended, LeftBehind, Queries, read_state, running_elsewhere
 
 ACCOUNTING = "AccountingStorageType   = accounting_storage/slurmdbd"
@@ -114,6 +118,42 @@ def watched(monkeypatch):
     executor._sightings = {}
     monkeypatch.setattr(executor, "_report_failure", lambda _, message: reported.append(message))
     return executor, reported
+
+
+def submitting(monkeypatch):
+    """Return an executor that could submit, what it submits anew, and what it counts as failed."""
+    executor, anew, failed = Executor.__new__(Executor), [], []
+    executor._stopped, executor._answers = threading.Event(), True
+    executor.logger = logging.getLogger(__name__)
+    executor._job_submission_executor = SimpleNamespace(submit=lambda call, job: anew.append((call, job)))
+    monkeypatch.setattr(SlurmExecutor, "_report_job_error_threadsafe", lambda *args: failed.append(args[-1]))
+    monkeypatch.setattr(SlurmExecutor, "get_partition_arg", lambda *_: " -p cpu")
+    return executor, anew, failed
+
+
+def test_a_job_that_met_no_controller_has_another_turn_and_counts_as_no_attempt(monkeypatch):
+    executor, anew, failed = submitting(monkeypatch)
+    executor._report_job_error_threadsafe(SimpleNamespace(job="job"), f"sbatch failed: {UNREACHED} (connect failure)")
+    executor._report_job_error_threadsafe(SimpleNamespace(job="job"), "sbatch failed: Invalid account")
+    assert anew == [(executor.run_job, "job")]
+    assert failed == ["sbatch failed: Invalid account"]
+    executor._stopped.set()  # by Ctrl-C
+    executor._report_job_error_threadsafe(SimpleNamespace(job="job"), f"sbatch failed: {UNREACHED} (connect failure)")
+    assert len(anew) == 1
+
+
+def test_a_job_begins_after_those_of_other_calls_that_do_the_same(monkeypatch):
+    executor, _, _ = submitting(monkeypatch)
+    comments = ("rule_a_wildcards_x_1", "rule_a_wildcards_x_2", "rule_a_wildcards_x_1", "rule_a")
+    others = [LeftBehind(str(number), comment) for number, comment in enumerate(comments, 1)]
+    monkeypatch.setattr(executor, "_left_behind", lambda: others)
+    job = SimpleNamespace(name="a", jobid=7, wildcards=["x", "1"])
+    assert executor.get_partition_arg(job) == " -p cpu --dependency=afterany:1:3"
+    assert (
+        executor.get_partition_arg(SimpleNamespace(name="a", jobid=7, wildcards=[]))
+        == " -p cpu --dependency=afterany:4"
+    )
+    assert executor.get_partition_arg(SimpleNamespace(name="b", jobid=7, wildcards=["x", "1"])) == " -p cpu"
 
 
 def test_a_node_that_failed_is_believed_at_the_second_look(monkeypatch):
