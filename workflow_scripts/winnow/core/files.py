@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
     On any error, a full disk among them, the temporary file is removed and the old file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")  # machines share folders
     try:
         yield part
         with part.open("rb") as file:
