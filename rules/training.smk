@@ -119,8 +119,9 @@ rule train_sft:
         trackers=lambda wildcards, resources: f"--trackers {','.join(SITE.trackers)}" if SITE.trackers else "",
     message:
         asking("Training {wildcards.run} of {wildcards.study} (SFT)", gpus="{params.gpus}")
+    # `exec`: bash would die of the SIGTERM that is meant for the trainer, and SLURM would end the job before it has saved.
     shell:
-        "{params.python:q} {params.launch} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
+        "exec {params.python:q} {params.launch} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
         " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
         " {params.trackers} --spec-out {output.spec:q} --metrics {output.metrics:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"

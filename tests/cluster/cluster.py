@@ -310,13 +310,14 @@ class Cluster:
             return
         subprocess.run(["kill", f"-{sign}", str(pid)], check=False)
         try:
-            wait_for(f"{name} is gone", lambda: not _alive(pid), seconds=10)
+            wait_for(f"{name} is gone", lambda: not is_alive(pid), seconds=10)
         except TimeoutError:
             subprocess.run(["kill", "-KILL", str(pid)], check=False)
-            wait_for(f"{name} is gone", lambda: not _alive(pid), seconds=10)
+            wait_for(f"{name} is gone", lambda: not is_alive(pid), seconds=10)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that has ended and that nobody asked about yet does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

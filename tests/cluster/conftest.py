@@ -39,3 +39,9 @@ def cluster() -> Iterator[Cluster]:
 def cluster_without_accounting() -> Iterator[Cluster]:
     """One node of eight GPUs, without slurmdbd: sacct knows nothing."""
     yield from _cluster(nodes=1, accounting=False)
+
+
+@pytest.fixture(scope="module")
+def cluster_to_break() -> Iterator[Cluster]:
+    """Four nodes and accounting, for one file alone: its tests take nodes away."""
+    yield from _cluster(nodes=4)
