@@ -1,4 +1,4 @@
-"""Starting a run's launcher on every machine of a SLURM job (docs/decisions/0018)."""
+"""Starting a run's launcher on every machine of a SLURM job (docs/decisions/0019)."""
 
 import os
 import signal
