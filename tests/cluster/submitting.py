@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cluster.cluster import Cluster
@@ -86,6 +87,10 @@ class Job:
     @property
     def rule(self) -> str:
         return self.comment.removeprefix("rule_").partition("_wildcards_")[0]
+
+    @property
+    def seconds(self) -> float:
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)).total_seconds()
 
     @property
     def gpus(self) -> int:

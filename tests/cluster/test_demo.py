@@ -1,6 +1,7 @@
 """The demo study, with all its runs, through profiles/slurm on a real cluster."""
 
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -135,3 +136,16 @@ def test_nothing_is_left_to_do(cluster, checkout, ran):
     said = finish(start(cluster, checkout, "results/demo/report.html"), checkout, seconds=60)
     assert "Nothing to be done" in said
     assert len(jobs(cluster, checkout)) == len(ran)
+
+
+def test_the_report_counts_what_slurm_gave(ran, checkout):
+    usage = json.loads((checkout / "results/demo/usage.json").read_text())
+    assert usage["accounting"]["answered"]
+    rows = {row["rule"]: row for row in usage["rules"]}
+    for rule in ("train_sft", "train_dpo", "evaluate_run"):
+        given = [job for job in ran if job.rule == rule]
+        assert rows[rule]["jobs"] == rows[rule]["accounted_jobs"] == rows[rule]["attempts"] == len(given)
+        assert rows[rule]["gpu_hours"] == pytest.approx(sum(job.gpus * job.seconds for job in given) / 3600)
+        assert rows[rule]["failed"] == {}
+    # Jobs that run where Snakemake runs are not SLURM's; the report's own job had not ended when this was counted.
+    assert usage["total"]["accounted_jobs"] == len(ran) - 1
