@@ -206,7 +206,6 @@ def test_several_processes_are_launched_and_a_recipes_files_are_inputs(checkout)
     [
         ("gpu: 4, processes: 2", "key runs.sft_{modality}.processes: is 2, but each of 4 GPUs has one"),
         ("processes: 3, nodes: 2", "key runs.sft_{modality}.nodes: 3 processes do not divide by 2"),
-        ("processes: 2, nodes: 2", "key runs.sft_clean.nodes: 2 machines are not started from here yet"),
     ],
 )
 def test_processes_that_cannot_be_started_are_named(checkout, keys, message):
