@@ -10,6 +10,7 @@ The settings `status_command`, `status_attempts` and `init_seconds_before_status
 no effect here; `status_interval` and `forgotten_after` stand in for them.
 """
 
+import shutil
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ from snakemake_executor_plugin_slurm import Executor as SlurmExecutor
 from snakemake_executor_plugin_slurm import ExecutorSettings as SlurmSettings
 from snakemake_executor_plugin_slurm import common_settings
 from snakemake_executor_plugin_slurm.utils import get_job_wildcards
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
@@ -74,6 +76,11 @@ class Executor(SlurmExecutor):
 
     def __post_init__(self, test_mode: bool = False) -> None:
         """Start, and say which jobs of an earlier call still work on this checkout."""
+        if shutil.which("sbatch") is None:
+            raise WorkflowError(
+                "There is no SLURM here: sbatch is not on PATH.\n"
+                "  fix: start Snakemake on a login node of the cluster, or leave out --profile slurm"
+            )
         super().__post_init__(test_mode)
         self._queries = Queries(self.run_uuid)
         self._sightings: dict[str, Sighting] = {}

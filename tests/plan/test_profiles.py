@@ -1,12 +1,13 @@
 """What the profiles ask of a scheduler, as a dry run shows it."""
 
 import re
+import shutil
 from collections import Counter
 
 import pytest
 import yaml
 
-from workflow import ROOT, copy_checkout, planned, touch_raw_files
+from workflow import ROOT, copy_checkout, planned, snakemake, touch_raw_files
 
 # The main study on a cluster: what a job does, how many there are → what each asks for. Written down by hand.
 TRAINING = "gpu=8 cpu=64 mem_mb=256000 runtime=720"
@@ -81,3 +82,14 @@ def test_profiles_name_rules_that_exist():
     for profile in (ROOT / "profiles").glob("*/config.yaml"):
         named = set(yaml.safe_load(profile.read_text()).get("set-resources", {}))
         assert named <= rules, profile
+
+
+def test_without_slurm_the_cluster_profile_is_refused(checkout, tmp_path, monkeypatch):
+    for program in ("bash", "sh", "which"):
+        (tmp_path / program).symlink_to(shutil.which(program))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    target = "results/demo/corpus/papers/prompts.parquet"
+    done = snakemake(checkout, "--profile", "slurm", "--", target, check=False)
+    assert done.returncode == 1
+    assert "There is no SLURM here: sbatch is not on PATH." in done.stdout + done.stderr
+    assert not (checkout / target).exists()
