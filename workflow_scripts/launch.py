@@ -54,9 +54,9 @@ def main() -> None:
     """Start the processes and end as they do."""
     args = parse_args()
     # Slow to import, so only once the arguments are known to be right.
-    from winnow.training.launching import launch  # noqa: PLC0415
-    from winnow.training.meeting import Nodes  # noqa: PLC0415
-    from winnow.training.slurm import here, launch_everywhere  # noqa: PLC0415
+    from winnow.training.launching import launch  # noqa: PLC0415 - as said above
+    from winnow.training.meeting import Nodes  # noqa: PLC0415 - the same
+    from winnow.training.slurm import here, launch_everywhere  # noqa: PLC0415 - the same
 
     host, _, port = args.meet.rpartition(":")
     if args.nodes > 1 and not args.meet:

@@ -11,13 +11,12 @@ from cluster.cluster import Cluster, missing_programs
 
 
 def _cluster(**settings) -> Iterator[Cluster]:
-    if missing := missing_programs():
-        message = f"no SLURM here ({', '.join(missing)} missing): .ci/run installs Debian's packages"
+    lacking = [*missing_programs(), *(["root's rights"] if os.geteuid() else [])]
+    if lacking:
+        message = f"no SLURM cluster can be made here, {', '.join(lacking)} missing: .ci/run installs Debian's packages"
         if os.environ.get("CI"):
-            pytest.fail(message)
+            pytest.fail(message)  # there nothing but GPU tests is skipped
         pytest.skip(message)
-    if os.geteuid() != 0:
-        pytest.skip("a SLURM cluster of one's own takes root")
     # Not below pytest's own temporary folder, which only root may enter.
     with tempfile.TemporaryDirectory(prefix="winnow-slurm-") as folder:
         Path(folder).chmod(0o755)
