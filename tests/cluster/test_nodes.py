@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 import workflow
 from cluster.cluster import GPU_MODEL, wait_for
 from cluster.submitting import finish, jobs, start, wait_for_line
+from cluster.trainings import processes_with
 from training import fixtures
 from winnow.training.metrics import read_metrics, repeatable
 
@@ -54,6 +56,9 @@ def asked(cluster, checkout) -> str:
     """The run, put back into the queue in its middle, and beside it the same in one place; what SLURM was asked for."""
     process = start(cluster, checkout, *GPUS, "--allowed-rules", "train_sft", "--", f"{RUN}/manifest.json")
     wait_for_line(checkout / LOG, "step 0: validation loss", process)
+    # Held still, so that they are in the middle however long SLURM takes; when it ends a job it lets them go on.
+    for pid in processes_with("workflow_scripts/train_sft.py", checkout):
+        os.kill(pid, signal.SIGSTOP)
     job = dict(line.split()[::-1] for line in cluster.run("squeue", "-h", "-o", "%i %Z").splitlines())[str(checkout)]
     cluster.run("scontrol", "requeue", job)
     said = cluster.run("scontrol", "show", "job", "-d", job)

@@ -109,14 +109,7 @@ class Trainings:
 
     def processes(self, run: str) -> list[int]:
         """Return the trainers of a run that live."""
-        folder = f"checkpoints/demo/{run}"
-        return [pid for pid, arguments in _processes("cmdline") if folder in arguments and self._works_here(pid)]
-
-    def _works_here(self, pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/cwd").readlink() == self.checkout
-        except OSError:
-            return False
+        return processes_with(f"checkpoints/demo/{run}", self.checkout)
 
     def metrics(self, run: str) -> Path | None:
         """Return the file that grows while a run is trained; None before that."""
@@ -182,6 +175,18 @@ class Trainings:
             except ProcessLookupError:
                 continue
         self.gone(held)
+
+
+def processes_with(argument: str, checkout: Path) -> list[int]:
+    """Return the processes that work in a checkout and have an argument."""
+    return [pid for pid, arguments in _processes("cmdline") if argument in arguments and _works_in(pid, checkout)]
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    except OSError:  # it has ended
+        return False
 
 
 def go_on(held: Held) -> None:
