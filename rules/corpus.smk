@@ -2,6 +2,7 @@ rule ingest:
     input:
         code=code("ingest"),
         raw=raw_files,
+        excluded=excluded_prompts,
     output:
         prompts="results/{study}/corpus/{corpus}/prompts.parquet",
         responses="results/{study}/corpus/{corpus}/responses.parquet",
@@ -20,12 +21,13 @@ rule ingest:
         python=lambda wildcards, resources: PYTHON["data"],
         pins=PINS["data"],
         spec=ingest_spec,
+        excluded=lambda wildcards: named(PROMPTS_OF, corpus_of(wildcards).exclude, wildcards.study),
     message:
         asking("Reading the corpus {wildcards.corpus} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --corpus {wildcards.corpus:q}"
         " --prompts {output.prompts:q} --responses {output.responses:q} --rejected {output.rejected:q}"
-        " --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --excluded {params.excluded:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
 rule draw_images:

@@ -4,7 +4,8 @@ Inputs: prompts.parquet. Outputs: splits.parquet and, last, the manifest with co
 
 Example:
     python workflow_scripts/split.py --prompts out/prompts.parquet --splits out/splits.parquet \
-        --manifest out/splits.json --spec '{"splits": {"val": 0.1, "test": 0.1}, "near_duplicate_jaccard": 0.8}'
+        --manifest out/splits.json --spec '{"splits": {"val": 0.1, "test": 0.1}, "near_duplicate_jaccard": 0.8,
+        "near_duplicate_words": 18}'
 """
 
 import argparse
@@ -22,12 +23,13 @@ from winnow.corpus.splits import split_prompts
 class _Spec(Settings):
     splits: Splits
     near_duplicate_jaccard: PositiveShare
+    near_duplicate_words: int
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", required=True, help="splits and near_duplicate_jaccard of the corpus, in JSON")
+    parser.add_argument("--spec", required=True, help="splits and near_duplicate_* of the corpus, in JSON")
     parser.add_argument("--prompts", required=True, type=Path, help="table of prompts")
     parser.add_argument("--splits", required=True, type=Path, help="where the table of splits goes")
     parser.add_argument("--manifest", required=True, type=Path, help="where the manifest goes")
@@ -38,7 +40,8 @@ def main() -> None:
     """Write the table, then the manifest."""
     args = parse_args()
     spec = parse(_Spec, json.loads(args.spec), "--spec")
-    counts = split_prompts(args.prompts, spec.splits, spec.near_duplicate_jaccard, args.splits)
+    alike = spec.near_duplicate_jaccard
+    counts = split_prompts(args.prompts, spec.splits, alike, args.splits, spec.near_duplicate_words)
     write_manifest(
         args.manifest,
         step="split",

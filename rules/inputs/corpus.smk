@@ -1,5 +1,6 @@
 """From wildcards to files: raw files and settings of a corpus."""
 
+PROMPTS_OF = "results/{study}/corpus/{key}/prompts.parquet"
 IMAGE_SOURCE_KEYS = ("pdfs", "figures", "pages", "anonymous_pages")
 
 
@@ -13,8 +14,10 @@ def raw_files(wildcards):
     corpus = corpus_of(wildcards)
     if corpus.adapter == "demo":
         return []
-    if corpus.adapter == "jsonl":
+    if corpus.adapter in ("jsonl", "isarcasm"):
         paths = [corpus.path]
+    elif corpus.adapter == "sarcasm_v2":
+        paths = list(corpus.files.values())
     else:
         paths = [
             corpus.papers,
@@ -22,6 +25,11 @@ def raw_files(wildcards):
             *corpus.model_reviews,
         ]
     return existing(paths, f"studies/{wildcards.study}.yaml, key corpora.{wildcards.corpus}")
+
+
+def excluded_prompts(wildcards):
+    """Return the prompts of the corpora whose texts a corpus must not have."""
+    return [PROMPTS_OF.format(study=wildcards.study, key=other) for other in corpus_of(wildcards).exclude]
 
 
 def ingest_spec(wildcards):
@@ -36,7 +44,7 @@ def image_sources(wildcards):
     if corpus.adapter == "demo":
         return []
     key = {"vision": "pages", "clean_images": "figures"}[wildcards.modality]
-    named = {name: getattr(corpus, name) for name in (key, "pdfs") if getattr(corpus, name)}
+    named = {name: getattr(corpus, name) for name in (key, "pdfs") if getattr(corpus, name, None)}
     place = f"studies/{wildcards.study}.yaml, key corpora.{wildcards.corpus}"
     if not named:
         raise WorkflowError(
@@ -60,4 +68,4 @@ def draw_spec(wildcards):
 
 def split_spec(wildcards):
     """Return what splitting needs to know of a corpus."""
-    return spec(pick(corpus_of(wildcards), "splits", "near_duplicate_jaccard"))
+    return spec(pick(corpus_of(wildcards), "splits", "near_duplicate_jaccard", "near_duplicate_words"))

@@ -187,11 +187,11 @@ def test_a_group_is_never_divided(tmp_path):
 def test_new_prompts_and_other_shares_move_as_few_as_they_must():
     """A prompt's draw depends on its group and the salt alone; a larger test share only adds to test."""
     ids = [f"id{n}" for n in range(2000)]
-    small = {key for key in ids if draw(key, Splits(test=0.1))[0] == "test"}
-    large = {key for key in ids if draw(key, Splits(test=0.2))[0] == "test"}
+    small = {key for key in ids if draw(key, Splits(test=0.1)) == "test"}
+    large = {key for key in ids if draw(key, Splits(test=0.2)) == "test"}
     assert small < large
-    assert small != {key for key in ids if draw(key, Splits(test=0.1, salt="other"))[0] == "test"}
-    assert not {key for key in ids if draw(key, Splits(test=0))[0] == "test"}
+    assert small != {key for key in ids if draw(key, Splits(test=0.1, salt="other")) == "test"}
+    assert not {key for key in ids if draw(key, Splits(test=0)) == "test"}
 
 
 def test_no_prompts_at_all(tmp_path):

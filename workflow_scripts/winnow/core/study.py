@@ -221,6 +221,7 @@ def _check_references(study: Study, path: Path) -> None:
     for key, judge in (("judge", signal.judge), ("reliability.second_judge", signal.reliability.second_judge)):
         if isinstance(judge, VllmJudge):
             _refer(path, f"signal.{key}.model", judge.model, study.models)
+    _check_exclusions(study, path)
     for name, dataset in study.datasets.items():
         _refer(path, f"datasets.{name}.corpus", dataset.corpus, study.corpora)
     for modality, settings in study.modalities.items():
@@ -231,6 +232,23 @@ def _check_references(study: Study, path: Path) -> None:
                 f"{settings.response_tokens} leaves no room for a prompt in a context of {settings.context}",
             )
         _refuse_idle_image_keys(modality, settings, path)
+
+
+def _check_exclusions(study: Study, path: Path) -> None:
+    """Check that corpora exclude corpora of the study, and never, by way of others, themselves."""
+    for name, corpus in study.corpora.items():
+        for other in corpus.exclude:
+            _refer(path, f"corpora.{name}.exclude", other, study.corpora)
+    for name in study.corpora:
+        ways: list[tuple[str, ...]] = [(name,)]
+        while ways:
+            way = ways.pop()
+            for other in study.corpora[way[-1]].exclude:
+                if other == name:
+                    problem = f"goes round: {' → '.join((*way, other))}"
+                    raise WinnowError(f"{path}, key corpora.{name}.exclude", problem, "let one of them exclude none")
+                if other not in way:
+                    ways.append((*way, other))
 
 
 def _refuse_idle_image_keys(modality: str, settings: ModalitySettings, path: Path) -> None:

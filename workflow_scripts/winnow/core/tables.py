@@ -54,6 +54,7 @@ PROMPTS = _schema(
     ground_truth=_TEXT,
     label=_TEXT,
     year=_COUNT,
+    group=_TEXT,  # prompts that name one group are in one split; null: nothing but likeness groups it
     source=_TEXT,
     text_sha256=_TEXT,  # of title, abstract and body: content_key
 )

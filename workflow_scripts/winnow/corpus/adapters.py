@@ -3,11 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from winnow.core.config.corpora import Corpus, DemoCorpus, JsonlCorpus, OpenReviewCorpus
+from winnow.core.config.corpora import (
+    Corpus,
+    DemoCorpus,
+    IsarcasmCorpus,
+    JsonlCorpus,
+    OpenReviewCorpus,
+    SarcasmV2Corpus,
+)
 from winnow.corpus.demo import DemoSource
+from winnow.corpus.isarcasm import IsarcasmSource
 from winnow.corpus.jsonl import JsonlSource
 from winnow.corpus.openreview import OpenReviewSource
 from winnow.corpus.records import Source
+from winnow.corpus.sarcasm_v2 import SarcasmV2Source
 
 
 def open_source(spec: Corpus, name: str) -> Source:
@@ -22,6 +31,10 @@ def open_source(spec: Corpus, name: str) -> Source:
             return OpenReviewSource(spec, name)
         case JsonlCorpus():
             return JsonlSource(spec, name)
+        case SarcasmV2Corpus():
+            return SarcasmV2Source(spec)
+        case IsarcasmCorpus():
+            return IsarcasmSource(spec)
         case DemoCorpus():
             return DemoSource(spec)
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 SHINGLE_WORDS = 3
-# Fewer shingles than these (a title, a short sum) say too little: such texts are alike only if they are equal.
-MIN_SHINGLES = 16
+# Fewer words than these (a title, a short sum) say too little: such texts are alike only if they are equal.
+MIN_WORDS = 18
 
 # 24 bands of 6 hashes: texts with Jaccard 0.8 are proposed with probability 1 - (1 - 0.8^6)^24 = 0.9993, those with
 # 0.3, as texts of one topic and one template may have, with 0.017 only, so that few are compared in vain.
@@ -62,6 +62,15 @@ _CODES = _Codes()
 def normalised(text: str) -> str:
     """Return the words of a text in lower case, one space between them: what is compared for equality."""
     return " ".join(_WORD.findall(text.casefold()))
+
+
+def text_key(text: str) -> bytes:
+    """Return a digest of a text's letters and digits in lower case, 16 bytes: "can't" and "CANT" have the same.
+
+    A text without any, such as one emoji, is told by all that it has.
+    """
+    plain = "".join(filter(str.isalnum, text.casefold()))
+    return hashlib.sha256((plain or text).encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def shingles(normal: str) -> Hashes:

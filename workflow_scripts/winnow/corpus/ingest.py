@@ -5,7 +5,7 @@ Text is never held: records stream to disk, and only ids, hashes and reasons sta
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key, sha256_text
 from winnow.core.log import Progress, log
 from winnow.core.tables import PROMPTS, REJECTED, RESPONSES, read_rows, write_table
-from winnow.corpus.duplicates import Groups, normalised
+from winnow.corpus.duplicates import Groups, normalised, text_key
+from winnow.corpus.excluded import excluded_texts, text_of_prompt
 from winnow.corpus.ledger import Ledger
 from winnow.corpus.records import Kind, Origin, Prompt, Rejected, Response, Source
 from winnow.corpus.similar import SimilarTexts
@@ -48,8 +49,16 @@ class _Known(NamedTuple):
     reason: str | None
 
 
-def build_tables(source: Source, settings: CorpusSettings, tables: Tables) -> dict[str, Any]:
+def build_tables(
+    source: Source, settings: CorpusSettings, tables: Tables, others: Mapping[str, Path] | None = None
+) -> dict[str, Any]:
     """Read a source and write its three tables.
+
+    Args:
+        source: the adapter.
+        settings: the corpus as the study has it.
+        tables: where its tables go.
+        others: tables of prompts, by the corpus's name, whose texts this corpus must not have.
 
     Returns:
         Counts of prompts and responses, in all and by year; read = kept + dropped in each.
@@ -63,7 +72,8 @@ def build_tables(source: Source, settings: CorpusSettings, tables: Tables) -> di
         Ledger(Path(folder) / "rejected.jsonl") as ledger,
     ):
         known: dict[str, _Known] = {}
-        write_table(tables.prompts, _prompt_rows(source, settings, ledger, known), PROMPTS, ["prompt_id"])
+        prompts = _prompt_rows(source, settings, excluded_texts(others or {}), ledger, known)
+        write_table(tables.prompts, prompts, PROMPTS, ["prompt_id"])
         candidates = Path(folder) / "candidates.parquet"
         write_table(candidates, _candidate_rows(source, settings, ledger, known), _CANDIDATES, ["response_id"])
         unique = _unique_rows(candidates, source.duplicates_across_prompts, ledger)
@@ -87,7 +97,7 @@ def _refuse_twin(kind: str, identity: str, origin: Origin, path: str, line: int)
 
 
 def _prompt_rows(
-    source: Source, settings: CorpusSettings, ledger: Ledger, known: dict[str, _Known]
+    source: Source, settings: CorpusSettings, excluded: Mapping[bytes, str], ledger: Ledger, known: dict[str, _Known]
 ) -> Iterator[dict[str, Any]]:
     progress = Progress("prompts")
     for record in source.prompts():
@@ -95,7 +105,7 @@ def _prompt_rows(
         if record.identity in known:
             twin = known[record.identity]
             _refuse_twin("prompt", record.identity, record.origin, twin.path, twin.line)
-        checked = _checked_prompt(record, settings) if isinstance(record, Prompt) else record
+        checked = _checked_prompt(record, settings, excluded) if isinstance(record, Prompt) else record
         reason = checked.reason if isinstance(checked, Rejected) else None
         known[record.identity] = _Known(record.year, record.origin.path, record.origin.line, reason)
         if isinstance(checked, Rejected):
@@ -112,18 +122,23 @@ def _prompt_rows(
             "ground_truth": checked.ground_truth,
             "label": checked.label,
             "year": checked.year,
+            "group": checked.group,
             "source": checked.origin.source,
             "text_sha256": content_key([checked.title or "", checked.abstract or "", checked.body or ""]),
         }
 
 
-def _checked_prompt(record: Prompt, settings: CorpusSettings) -> Prompt | Rejected:
+def _checked_prompt(record: Prompt, settings: CorpusSettings, excluded: Mapping[bytes, str]) -> Prompt | Rejected:
     chars = sum(len(getattr(record, field) or "") for field in settings.prompt_fields)
     if chars == 0:
         return _rejected(record, "empty text", f"no {', '.join(settings.prompt_fields)}")
     if chars < settings.min_prompt_chars:
         detail = f"{', '.join(settings.prompt_fields)}: {chars} of {settings.min_prompt_chars} characters"
         return _rejected(record, "shorter than min_prompt_chars", detail)
+    if excluded:
+        other = excluded.get(text_key(text_of_prompt(record.title, record.abstract, record.body)))
+        if other is not None:
+            return _rejected(record, "also in another corpus", other)
     return record
 
 

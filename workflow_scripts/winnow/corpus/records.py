@@ -36,6 +36,7 @@ class Prompt:
     label: str | None = None
     year: int | None = None
     image_paths: tuple[str, ...] | None = None
+    group: str | None = None
     notes: tuple[str, ...] = ()  # what the manifest counts: "title was struck through", ...
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from winnow.core.log import Progress
 from winnow.corpus.duplicates import (
     BANDS,
-    MIN_SHINGLES,
+    MIN_WORDS,
+    SHINGLE_WORDS,
     SIGNATURE,
     Hashes,
     IndexPairs,
@@ -31,12 +32,14 @@ class SimilarTexts:
     takes somewhat more room than the texts and is gone with this object.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, min_words: int = MIN_WORDS) -> None:
         """Start without texts.
 
         Args:
             folder: where the file of shingles may be.
+            min_words: shorter texts are left out; a word that recurs makes a text of more words short too.
         """
+        self._min_shingles = min_words - SHINGLE_WORDS + 1
         self._ids: list[str] = []
         # Packed, or the objects would take more memory than the numbers.
         self._keys = array("Q")
@@ -52,7 +55,7 @@ class SimilarTexts:
             normal: the text, normalised.
         """
         found = shingles(normal)
-        if len(found) < MIN_SHINGLES:
+        if len(found) < self._min_shingles:
             return
         keys, signature = sketch(found)
         self._ids.append(identity)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, Fraction, Positive, PositiveShare, PromptField, Settings
+from winnow.core.config.base import Count, Fraction, Name, Positive, PositiveShare, PromptField, Settings
 
 
 class Splits(Settings):
@@ -14,6 +14,9 @@ class Splits(Settings):
     test: Fraction = Field(0.1, description="share held out from every training; 0 only with an external test set")
     optimize: Fraction = Field(0.2, description="share of train prompts on which a checklist may be chosen")
     salt: str = Field("winnow", description="changes every draw at once; keep it for the life of a study")
+    stratify: Literal["label"] | None = Field(
+        None, description="label: of each label exactly its rounded share is taken; null: by hash alone"
+    )
 
     @model_validator(mode="after")
     def _leaves_train(self) -> Self:
@@ -36,6 +39,12 @@ class CorpusSettings(Settings):
     )
     near_duplicate_jaccard: PositiveShare = Field(
         0.8, description="prompts at least this alike share a group, and so a split"
+    )
+    near_duplicate_words: Annotated[int, Field(ge=3)] = Field(
+        18, description="prompts of fewer words share a group only if they are equal"
+    )
+    exclude: tuple[Name, ...] = Field(
+        (), description="corpora of this study; prompts with the text of one of theirs go to the ledger"
     )
 
 
@@ -109,6 +118,60 @@ class JsonlCorpus(IllustratedCorpus):
         return self
 
 
+class Answers(Settings):
+    """What a model is to say to a prompt of each label."""
+
+    sarcastic: str = "Yes"
+    not_sarcastic: str = "No"
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if not self.sarcastic.strip() or not self.not_sarcastic.strip() or self.sarcastic == self.not_sarcastic:
+            raise ValueError("the answers must be two different words")
+        return self
+
+
+class LabelledCorpus(CorpusSettings):
+    """Short texts that people labelled: the response to each is the word for its label."""
+
+    prompt_fields: tuple[PromptField, ...] = Field(("body",), description="there is no other")
+    min_prompt_chars: Count = Field(1, description="shorter prompts go to the ledger")
+    min_response_chars: Count = Field(1, description="shorter responses go to the ledger")
+    near_duplicate_words: Annotated[int, Field(ge=3)] = Field(
+        6, description="prompts of fewer words share a group only if they are equal"
+    )
+    answers: Answers = Field(default_factory=Answers, description="the response to a prompt of each label")
+
+
+class SarcasmV2Corpus(LabelledCorpus):
+    """Posts of Sarcasm Corpus V2 (Oraby et al. 2016), in one or more of its three parts."""
+
+    adapter: Literal["sarcasm_v2"]
+    path: str = Field(description="folder with <part>-sarc-notsarc.csv")
+    parts: tuple[Literal["GEN", "HYP", "RQ"], ...] = Field(
+        ("GEN", "HYP", "RQ"), min_length=1, description="which; of equal posts the one in the part named first is kept"
+    )
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        if len(set(self.parts)) < len(self.parts):
+            raise ValueError("parts names one of them twice")
+        return self
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The file of each part."""
+        return {part: f"{self.path}/{part}-sarc-notsarc.csv" for part in self.parts}
+
+
+class IsarcasmCorpus(LabelledCorpus):
+    """Tweets of iSarcasmEval (Abu Farha et al. 2022) and, by their authors, what the sarcastic ones mean."""
+
+    adapter: Literal["isarcasm"]
+    path: str = Field(description="the CSV file, such as train.En.csv")
+    rephrases: bool = Field(True, description="whether an author's rephrase is a prompt too, one that is not sarcastic")
+
+
 class DemoCorpus(CorpusSettings):
     """Synthetic papers, reviews and decisions from a seeded generator; it says so in every row's source."""
 
@@ -118,4 +181,6 @@ class DemoCorpus(CorpusSettings):
     seed: int = 7
 
 
-Corpus = Annotated[OpenReviewCorpus | JsonlCorpus | DemoCorpus, Field(discriminator="adapter")]
+Corpus = Annotated[
+    OpenReviewCorpus | JsonlCorpus | SarcasmV2Corpus | IsarcasmCorpus | DemoCorpus, Field(discriminator="adapter")
+]
