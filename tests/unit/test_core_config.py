@@ -121,6 +121,26 @@ def test_the_smallest_image_is_not_above_the_largest(checkout):
     assert "key modalities.vision: min_pixels 196 is above max_pixels 100" in said
 
 
+@pytest.mark.parametrize(
+    ("excludes", "said"),
+    [
+        ({"one": ["papres"]}, "key corpora.one.exclude: 'papres' is not defined\n  fix: did you mean 'papers'?"),
+        ({"one": ["one"]}, "key corpora.one.exclude: goes round: one → one"),
+        ({"one": ["papers", "two"], "two": ["three"], "three": ["one"]}, "goes round: one → two → three → one"),
+    ],
+)
+def test_corpora_that_exclude_nothing_known_or_themselves_are_refused(checkout, excludes, said):
+    assert said in message(checkout, corpora={name: {"adapter": "demo", "exclude": e} for name, e in excludes.items()})
+
+
+def test_a_corpus_may_exclude_what_others_exclude_too(checkout):
+    demo = {"adapter": "demo"}
+    study = load(
+        checkout, corpora={"one": demo | {"exclude": ["papers"]}, "two": demo | {"exclude": ["one", "papers"]}}
+    )
+    assert study.corpora["two"].exclude == ("one", "papers")
+
+
 def test_a_sweep_becomes_runs_with_merged_recipes(checkout):
     study = load(checkout, runs={"dpo_{modality}": {"sweep": {"beta": [0.1, 0.5], "seed": [1, 2]}}})
     names = [name for name in study.runs if name.startswith("dpo_clean-") and "seed" in name]

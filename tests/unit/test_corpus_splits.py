@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from corpus_fixtures import words
 from winnow.core.config.corpora import Splits
+from winnow.core.errors import WinnowError
+from winnow.core.ids import unit_interval
 from winnow.core.tables import PROMPTS, read_rows, write_table
 from winnow.corpus.duplicates import Groups, jaccard, may_be_alike, normalised, proposals, shingles, sketch
-from winnow.corpus.splits import draw, group_prompts, split_prompts
+from winnow.corpus.splits import draw, group_prompts, may_optimize, split_prompts
+from winnow.corpus.stratified import place_groups
 
 
 def table(path, prompts):
@@ -197,3 +200,91 @@ def test_new_prompts_and_other_shares_move_as_few_as_they_must():
 def test_no_prompts_at_all(tmp_path):
     counts = split_prompts(table(tmp_path / "p.parquet", {}), Splits(), 0.8, tmp_path / "s.parquet")
     assert counts["splits"]["train"] == {"prompts": 0, "share": None}
+
+
+def labelled_table(path, prompts):
+    """Write prompts given as id → (label, group)."""
+    rows = [
+        dict.fromkeys(PROMPTS.names) | {"prompt_id": key, "body": f"text {key}", "label": label, "group": group}
+        for key, (label, group) in prompts.items()
+    ]
+    write_table(path, rows, PROMPTS, ["prompt_id"])
+    return path
+
+
+def test_prompts_that_name_one_group_are_in_one_split_and_hashes_decide_the_rest(tmp_path):
+    splits = Splits(val=0.3, test=0.3)
+    prompts = {f"{half}{n}": ("x", f"g{n}" if n < 50 else None) for n in range(100) for half in "ab"}
+    counts = split_prompts(labelled_table(tmp_path / "p.parquet", prompts), splits, 0.8, tmp_path / "s.parquet")
+    rows = {row["prompt_id"]: row for row in read_rows(tmp_path / "s.parquet")}
+    for key, row in rows.items():
+        group_id = f"a{key[1:]}" if int(key[1:]) < 50 else key
+        split = draw(group_id, splits)
+        assert (row["group_id"], row["split"]) == (group_id, split)
+        assert row["optimize"] == (split == "train" and may_optimize(group_id, splits))
+    assert any(draw(f"a{n}", splits) != draw(f"b{n}", splits) for n in range(50))
+    assert counts["joins"]["named group"] == 50
+    assert counts["labels"] is None
+
+
+STRATIFIED = Splits(val=0.08, test=0.2, stratify="label")
+
+
+def test_of_each_label_exactly_its_share_is_taken_in_the_order_of_hashes(tmp_path):
+    prompts = {f"p{n:04}": ("rare" if n % 7 == 0 else "common", None) for n in range(1003)}
+    path = labelled_table(tmp_path / "p.parquet", prompts)
+    counts = split_prompts(path, STRATIFIED, 0.8, tmp_path / "s.parquet")
+    rows = list(read_rows(tmp_path / "s.parquet"))
+    for label, total in Counter(label for label, _ in prompts.values()).items():
+        ranked = sorted((key for key in prompts if prompts[key][0] == label), key=lambda k: unit_interval(k, "winnow"))
+        test, val = round(0.2 * total), round(0.08 * total)
+        found = {row["prompt_id"]: row["split"] for row in rows if prompts[row["prompt_id"]][0] == label}
+        assert [found[key] for key in ranked] == ["test"] * test + ["val"] * val + ["train"] * (total - test - val)
+        assert counts["labels"]["taken"]["test"][label] == counts["labels"]["wanted"]["test"][label] == test
+    assert {row["split"] for row in rows if row["optimize"]} == {"train"}
+
+
+LABELLED = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 3), min_size=1, max_size=2), max_size=25
+)
+
+
+@given(LABELLED, st.sampled_from([0, 0.1, 0.25, 0.5]), st.sampled_from([0.1, 0.3]), st.randoms(use_true_random=False))
+def test_shares_are_never_exceeded_and_short_only_where_no_group_fits(made, test, val, shuffler):
+    groups = {f"g{n}": counts for n, counts in enumerate(made)}
+    splits = Splits(test=test, val=val, stratify="label")
+    placed, report = place_groups(groups, splits)
+    items = list(groups.items())
+    shuffler.shuffle(items)
+    assert place_groups(dict(items), splits) == (placed, report)
+    totals = Counter()
+    for counts in made:
+        totals.update(counts)
+    assert placed.keys() == groups.keys()
+    for split, share in (("test", test), ("val", val)):
+        left = {}
+        for label, total in totals.items():
+            taken = sum(groups[key].get(label, 0) for key in groups if placed[key] == split)
+            assert report["taken"][split][label] == taken
+            assert report["wanted"][split][label] == round(share * total)
+            left[label] = round(share * total) - taken
+        assert min(left.values(), default=0) >= 0
+        for key, counts in groups.items():
+            assert placed[key] != "train" or any(count > left[label] for label, count in counts.items())
+
+
+def test_with_single_prompts_to_fill_up_every_share_is_exact():
+    """Pairs of both labels, as a tweet and its rephrase, groups of three, and prompts alone."""
+    groups = {f"pair{n}": {"yes": 1, "no": 1} for n in range(101)} | {f"three{n}": {"yes": 3} for n in range(9)}
+    groups |= {f"one{n}": {"yes": 1} for n in range(11)} | {f"other{n}": {"no": 1} for n in range(203)}
+    placed, report = place_groups(groups, STRATIFIED)
+    assert report["wanted"] == {"test": {"no": 61, "yes": 28}, "val": {"no": 24, "yes": 11}}
+    assert {split: report["taken"][split] for split in ("test", "val")} == report["wanted"]
+    pairs = sum(placed[key] == "test" for key in groups if key.startswith("pair"))
+    assert 14 <= pairs <= 26  # about a fifth of them, as of all
+
+
+def test_a_prompt_without_a_label_belongs_to_no_share(tmp_path):
+    path = labelled_table(tmp_path / "p.parquet", {"p1": ("a", None), "p2": (None, None)})
+    with pytest.raises(WinnowError, match="prompt 'p2' has no label"):
+        split_prompts(path, STRATIFIED, 0.8, tmp_path / "s.parquet")
