@@ -284,6 +284,16 @@ def test_with_single_prompts_to_fill_up_every_share_is_exact():
     assert 14 <= pairs <= 26  # about a fifth of them, as of all
 
 
+@pytest.mark.parametrize("salt", ["one", "two", "three"])
+def test_the_rarer_label_is_served_first(salt):
+    """Else the commoner one takes, by chance, too few of the groups that have both, and no other has the rarer."""
+    groups = {f"pair{n}": {"rare": 1, "common": 1} for n in range(100)}
+    groups |= {f"other{n}": {"common": 1} for n in range(300)}
+    _, report = place_groups(groups, STRATIFIED.model_copy(update={"salt": salt}))
+    assert report["taken"]["test"] == {"rare": 20, "common": 80}
+    assert report["taken"]["val"] == {"rare": 8, "common": 32}
+
+
 def test_a_prompt_without_a_label_belongs_to_no_share(tmp_path):
     path = labelled_table(tmp_path / "p.parquet", {"p1": ("a", None), "p2": (None, None)})
     with pytest.raises(WinnowError, match="prompt 'p2' has no label"):
