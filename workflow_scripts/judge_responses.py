@@ -30,7 +30,7 @@ from winnow.scoring.cache import Cache, judge_key
 from winnow.scoring.checklist import load_checklist
 from winnow.scoring.injections import Injection, load_injections
 from winnow.scoring.judging import judged_rows, planted
-from winnow.scoring.shards import shard_rows
+from winnow.scoring.shards import shard_rows, shard_size
 
 
 def parse_args() -> argparse.Namespace:
@@ -74,18 +74,18 @@ def main() -> None:
     folder = args.cache / judge_key(judge.identity, checklist)
     # The batch is in the name so that two corpora, judged at the same time, do not wait for each other.
     name = f"{args.out.parent.name}-{args.shard}-of-{args.shards}.jsonl"
-    tally, progress = Tally(), Progress(f"judged, shard {args.shard} of {args.shards}")
+    tally = Tally()
     with held(folder / f"{name}.lock"), Cache(folder, name) as cache, replacing(args.out) as part:
         _discard_leftovers(args.out, part)
         log(f"{len(cache):,} judgements in {folder}")
         prompts = prompts_of_part(batch, args.splits)
-        rows = shard_rows(args.responses, args.shard, args.shards, batch.limit, prompts)
+        shard = (args.responses, args.shard, args.shards, batch.limit, prompts)
+        rows, progress = shard_rows(*shard), Progress("judged", shard_size(*shard))
         if batch.injected:
             rows = planted(rows, _injections(args.injections))
         with part.open("w", encoding="utf-8") as out:
-            for row in judged_rows(rows, judge, checklist, cache, tally):
+            for row in progress.over(judged_rows(rows, judge, checklist, cache, tally)):
                 out.write(canonical_json(row) + "\n")
-                progress.step()
     now = tally.notes["judged now"]
     log(f"{tally.kept:,} rows to {args.out}: {now:,} judged now, {tally.kept - now:,} judged before")
 

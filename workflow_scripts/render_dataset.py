@@ -20,7 +20,7 @@ from pathlib import Path
 
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
-from winnow.core.log import log
+from winnow.core.log import Progress, log
 from winnow.core.manifest import Tally, write_manifest
 from winnow.core.study import parse
 from winnow.core.tables import LEFT_OUT, Row, read_rows, rendered_schema, write_table
@@ -54,12 +54,13 @@ def main() -> None:
     pattern = control_pattern(renderer.chat.added_tokens)
     tallies = {"train": Tally(), "val": Tally()}
     left_out: list[Row] = []
+    progress = Progress("rows rendered", len(chosen))
 
     def rows() -> Iterator[Row]:
         for split, tally in tallies.items():
             sources = [row for row in chosen if row["split"] == split]
             drafts = read_drafts(sources, args.prompts, args.responses, pattern, tally)
-            for row in fitted(renderer, drafts, tally, left_out):
+            for row in fitted(renderer, progress.over(drafts), tally, left_out):
                 yield make(row, spec.corpus, facts)
             log(f"{split}: {described(tally.read, tally.dropped, 'chosen rows')}; {tally.kept:,} rendered")
 

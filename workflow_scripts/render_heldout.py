@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from winnow.core.entry import run
-from winnow.core.log import log
+from winnow.core.log import Progress, log
 from winnow.core.manifest import Tally, write_manifest
 from winnow.core.study import parse
 from winnow.core.tables import LEFT_OUT, Row, rendered_schema, write_table
@@ -54,6 +54,7 @@ def main() -> None:
     drafts = read_drafts(
         heldout.sources, args.prompts, args.responses, control_pattern(renderer.chat.added_tokens), tally
     )
+    drafts = Progress("rows rendered", len(heldout.sources)).over(drafts)
     rows = (sft_row(row, spec.corpus, facts) for row in fitted(renderer, drafts, tally, left_out))
     write_table(args.rendered, rows, rendered_schema("sft", images=spec.images is not None), ["response_id"])
     write_table(args.left_out, left_out, LEFT_OUT, ["id"])

@@ -17,7 +17,7 @@ from winnow.scoring import judging
 from winnow.scoring.cache import Cache, judge_key, row_key
 from winnow.scoring.judge import Identity
 from winnow.scoring.lexical import Lexical
-from winnow.scoring.shards import draw, shard_rows
+from winnow.scoring.shards import draw, shard_rows, shard_size
 
 LIST = checklist()
 
@@ -193,6 +193,13 @@ def test_a_limit_draws_the_same_responses_for_any_number_of_shards(table, shards
     assert drawn == ids(table, 0, 1, 50)
     assert len(drawn) == 50
     assert set(ids(table, 0, 1, 20)) < set(drawn)
+
+
+@pytest.mark.parametrize(("shards", "limit", "prompts"), [(1, 0, None), (3, 0, None), (3, 50, None), (2, 7, "some")])
+def test_the_size_of_a_shard_is_known_before_its_rows_are_read(table, shards, limit, prompts):
+    some = frozenset(row["prompt_id"] for row in list(shard_rows(table, 0, 1, 0))[:40]) if prompts else None
+    for shard in range(shards):
+        assert shard_size(table, shard, shards, limit, some) == len(ids(table, shard, shards, limit, some)) > 0
 
 
 def test_a_limit_does_not_depend_on_the_rows_being_there_first(table, tmp_path):

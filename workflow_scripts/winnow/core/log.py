@@ -1,14 +1,20 @@
 """Lines for the log: elapsed time, then what happened. A log is for people; facts go to manifests."""
 
 import io
+import re
 import sys
 import time
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from winnow.core.files import FULL_DISK
 
 _START = time.monotonic()
 _SAYING = [True]
+_SELDOM_S = 300.0  # lines of Progress are not further apart than this
+_PROGRESS = re.compile(r".+: [\d,]+( of [\d,]+)? (\([\d,.]+/s.*\)|in .+)")
+
+T = TypeVar("T")
 
 
 def silence() -> None:
@@ -57,26 +63,64 @@ def outlive_a_full_disk() -> None:
             setattr(sys, name, io.TextIOWrapper(file, stream.encoding, stream.errors, line_buffering=True))
 
 
-class Progress:
-    """Says how far a long loop is, at most every few seconds, with the time that is left."""
+def duration(seconds: float) -> str:
+    """Return a time for people, in the largest unit that leaves a number of at least two."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0.0):.0f} s"
 
-    def __init__(self, what: str, total: int | None = None, every_s: float = 10.0) -> None:
+
+class Progress:
+    """Says how far a long loop is, with the time that is left; of a known total also its end, with the time taken.
+
+    The first line comes after `every_s` seconds, later ones less often: each after a tenth of the time so far, or five
+    minutes. So a day's work says about 300 lines.
+    """
+
+    def __init__(self, what: str, total: int | None = None, *, done: int = 0, every_s: float = 10.0) -> None:
+        """Start the clock.
+
+        Args:
+            what: is counted.
+            total: how many there are; None if that is not known.
+            done: how many were done before; they tell nothing about the pace.
+            every_s: the least seconds between two lines.
+        """
         self.what = what
         self.total = total
         self.every_s = every_s
-        self.done = 0
+        self.done = self._before = done
         self._start = self._said = time.monotonic()
 
     def step(self, count: int = 1) -> None:
         """Count work done, and say so when it is time."""
         self.done += count
         now = time.monotonic()
-        if now - self._said < self.every_s:
-            return
-        self._said = now
-        rate = self.done / (now - self._start)
-        if self.total:
-            left = (self.total - self.done) / rate
-            log(f"{self.what}: {self.done:,} of {self.total:,} ({rate:,.1f}/s, {left:,.0f} s left)")
-        else:
-            log(f"{self.what}: {self.done:,} ({rate:,.1f}/s)")
+        took = now - self._start
+        if self.total is not None and self.done - count < self.total <= self.done:
+            log(f"{self.what}: {self.done:,} of {self.total:,} in {duration(took)}")
+        elif now - self._said >= max(self.every_s, min(took / 10, _SELDOM_S)):
+            self._said = now
+            rate = (self.done - self._before) / took
+            if self.total is not None and self.done < self.total:
+                left = f", {duration((self.total - self.done) / rate)} left"
+                log(f"{self.what}: {self.done:,} of {self.total:,} ({rate:,.{_digits(rate)}f}/s{left})")
+            else:
+                log(f"{self.what}: {self.done:,} ({rate:,.{_digits(rate)}f}/s)")
+
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items, and count each when it is done with."""
+        for item in items:
+            yield item
+            self.step()
+
+
+def _digits(rate: float) -> int:
+    """Return how many decimals a rate needs: a training may take minutes per step."""
+    return 1 if rate >= 1 else 3
+
+
+def is_progress(line: str) -> bool:
+    """Say whether a line of a log, without its time, is one of Progress."""
+    return _PROGRESS.fullmatch(line) is not None

@@ -9,7 +9,7 @@ from typing import Any
 from winnow.core.config.corpora import Splits
 from winnow.core.ids import sha256_text, unit_interval
 from winnow.core.log import Progress
-from winnow.core.tables import SPLITS, read_rows, write_table
+from winnow.core.tables import SPLITS, count_rows, read_rows, write_table
 from winnow.corpus.duplicates import MIN_WORDS, Groups, normalised
 from winnow.corpus.similar import SimilarTexts
 from winnow.corpus.stratified import SPLIT_NAMES, Split, labels_of_groups, place_groups
@@ -57,7 +57,7 @@ def group_prompts(
     by_title: dict[bytes, str] = {}
     shared: dict[str, list[str]] = {}  # first prompt of a title that several share → the others
     joins = {"named group": 0, "equal text": 0, "equal title": 0, "similar text": 0, "titles too common to be names": 0}
-    progress = Progress("prompts compared")
+    progress = Progress("prompts compared", count_rows(prompts))
     for row in read_rows(prompts, ["prompt_id", "group", *_TEXTS]):
         progress.step()
         identity, title = row["prompt_id"], normalised(row["title"] or "")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from winnow.core.ids import sha256_file
+from winnow.core.log import Progress
+from winnow.core.tables import count_rows
 from winnow.datasets import rules_bias, rules_dpo, rules_modalities, rules_sft, rules_splits
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence, Paths, ValidationSpec
@@ -65,6 +67,7 @@ def row_checks(evidence: Evidence) -> list[Check]:
     rows = chain.from_iterable(
         rendered_rows(split, path, paths.prompts, paths.responses, stage) for split, path in paths.rendered()
     )
+    progress = Progress("rows validated", sum(count_rows(path) for _, path in paths.rendered()))
     while batch := list(islice(rows, BATCH)):
         for rendered in batch:
             for check, rule in row_rules:
@@ -72,6 +75,7 @@ def row_checks(evidence: Evidence) -> list[Check]:
         for tokens in token_rows(evidence.renderer, batch):
             for check, token_rule in token_rules:
                 token_rule(tokens, check)
+        progress.step(len(batch))
     return [check for check, _ in row_rules] + [check for check, _ in token_rules]
 
 

@@ -28,6 +28,13 @@ def draw(responses: Path, limit: int, prompts: frozenset[str] | None = None) -> 
     return frozenset(heapq.nsmallest(limit, ids, key=lambda identity: (unit_interval(identity, _SALT), identity)))
 
 
+def shard_size(responses: Path, shard: int, shards: int, limit: int, prompts: frozenset[str] | None = None) -> int:
+    """Return how many rows `shard_rows` yields, from the ids alone."""
+    drawn = draw(responses, limit, prompts)
+    ids = (row["response_id"] for row in read_rows(responses, ["response_id"]))
+    return sum(shard_of(identity, shards) == shard and (drawn is None or identity in drawn) for identity in ids)
+
+
 def shard_rows(
     responses: Path, shard: int, shards: int, limit: int, prompts: frozenset[str] | None = None
 ) -> Iterator[Row]:

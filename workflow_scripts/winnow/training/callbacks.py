@@ -194,7 +194,7 @@ class Pace(TrainerCallback):
     def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop the clock; the last step is measured whatever eval_steps is."""
         self.watch.add_seconds(time.perf_counter() - self._began)
-        self.progress = self.progress or Progress("training steps", state.max_steps - state.global_step + 1)
+        self.progress = self.progress or Progress("training steps", state.max_steps, done=state.global_step - 1)
         self.progress.step()
         if state.global_step >= state.max_steps:
             control.should_evaluate = True
