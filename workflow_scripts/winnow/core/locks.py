@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.core.log import log
@@ -35,21 +36,41 @@ def _take(path: Path, token: str) -> bool:
     return True
 
 
-def _dead_holder(path: Path, stale_after_s: float) -> str | None:
-    """Return the token of a holder that is gone, or None: a local process that ended, or a silent one."""
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes:
+        token: names this holding, and no other.
+        host: where the holder runs.
+        pid: its process there.
+        silent_s: seconds since its last heartbeat.
+        is_gone: whether it has ended: a process of this machine that is no more, or one that is silent.
+    """
+
+    token: str
+    host: str
+    pid: int
+    silent_s: float
+    is_gone: bool
+
+
+def holder(path: Path, stale_after_s: float = STALE_AFTER_S) -> Holder | None:
+    """Return who holds the lock at `path`, or None where nobody does."""
     try:
-        holder = json.loads(path.read_text())
+        content = json.loads(path.read_text())
         silent_s = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return None
-    if holder["host"] == socket.gethostname():
+    is_gone = silent_s > stale_after_s
+    if content["host"] == socket.gethostname():
         try:
-            os.kill(holder["pid"], 0)
+            os.kill(content["pid"], 0)
         except ProcessLookupError:
-            return str(holder["token"])
+            is_gone = True
         except PermissionError:
             pass
-    return str(holder["token"]) if silent_s > stale_after_s else None
+    return Holder(content["token"], content["host"], content["pid"], silent_s, is_gone)
 
 
 def _clear(path: Path, dead: str) -> None:
@@ -80,9 +101,9 @@ def held(path: Path, *, poll_s: float = 1.0, stale_after_s: float = STALE_AFTER_
     token = f"{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}"
     waiting = False
     while not _take(path, token):
-        if (dead := _dead_holder(path, stale_after_s)) is not None:
+        if (found := holder(path, stale_after_s)) is not None and found.is_gone:
             log(f"the holder of {path} is gone; taking over")
-            _clear(path, dead)
+            _clear(path, found.token)
             continue
         if not waiting:
             log(f"waiting for another writer, which holds {path}: {path.read_text() if path.exists() else ''}")
