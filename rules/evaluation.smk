@@ -65,15 +65,80 @@ rule align_heldout:
         " --heldout {output.heldout:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
+rule generate_responses:
+    input:
+        code=code("generate_responses"),
+        model=lambda wildcards: f"{evaluated_model(wildcards)}/manifest.json",
+        run=evaluated_ready,
+        heldout=heldout_table,
+    output:
+        generations="results/{study}/evaluation/heldout/{evaluated}/generations.jsonl",
+        manifest="results/{study}/evaluation/heldout/{evaluated}/generations.manifest.json",
+    log:
+        "results/{study}/logs/generate_responses/{evaluated}.log",
+    benchmark:
+        "results/{study}/benchmarks/generate_responses/{evaluated}.jsonl"
+    conda:
+        lambda wildcards: f"../envs/{generation_kind(wildcards)}.yaml"
+    threads: lookup("{study}/evaluation/generation/threads", within=STUDY_TREE)
+    resources:
+        gpu=lookup("{study}/evaluation/generation/gpu", within=STUDY_TREE),
+        gpu_model=gpu_model(lambda wildcards: study_of(wildcards).evaluation.generation),
+        mem_mb=each_attempt(lambda wildcards: study_of(wildcards).evaluation.generation.mem_mb),
+        runtime=each_attempt(lambda wildcards: study_of(wildcards).evaluation.generation.runtime),
+    params:
+        python=lambda wildcards, resources: PYTHON[generation_kind(wildcards)],
+        pins=lambda wildcards: PINS[generation_kind(wildcards)],
+        spec=generation_spec,
+        model=evaluated_model,
+        weights=evaluated_weights,
+        cache=lambda wildcards, resources: "cache/generations",
+    message:
+        asking("Generating responses of {wildcards.evaluated} of {wildcards.study}", gpus="{resources.gpu}")
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} {params.weights}"
+        " --heldout {input.heldout:q} --cache {params.cache:q} --generations {output.generations:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule gather_generations:
+    input:
+        code=code("gather_generations"),
+        generations=per_evaluated("generations.jsonl"),
+        responses=heldout_source("responses"),
+    output:
+        responses="results/{study}/evaluation/heldout/responses.parquet",
+        manifest="results/{study}/evaluation/heldout/responses.manifest.json",
+    log:
+        "results/{study}/logs/gather_generations.log",
+    benchmark:
+        "results/{study}/benchmarks/gather_generations.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=lambda wildcards: spec({"study": wildcards.study}),
+        generations=per_evaluated_arguments("generations.jsonl"),
+    message:
+        asking("Reading the generated responses of {wildcards.study}")
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --generations {params.generations:q}"
+        " --responses {input.responses:q} --out {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
 rule evaluate_run:
     input:
         code=code("evaluate_run"),
         model=lambda wildcards: f"{evaluated_model(wildcards)}/manifest.json",
         run=evaluated_ready,
         heldout=heldout_table,
+        generations="results/{study}/evaluation/heldout/{evaluated}/generations.jsonl",
         preferences=lambda wildcards: list(preference_tables(wildcards).values()),
     output:
-        generations="results/{study}/evaluation/heldout/{evaluated}/generations.jsonl",
         rows="results/{study}/evaluation/heldout/{evaluated}/rows.jsonl",
         metrics="results/{study}/evaluation/heldout/{evaluated}/metrics.json",
     log:
@@ -99,7 +164,7 @@ rule evaluate_run:
         asking("Evaluating {wildcards.evaluated} of {wildcards.study}", gpus="{resources.gpu}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --model {params.model:q} {params.weights}"
-        " --heldout {input.heldout:q} {params.preferences} --generations {output.generations:q}"
+        " --heldout {input.heldout:q} {params.preferences} --generations {input.generations:q}"
         " --rows {output.rows:q} --metrics {output.metrics:q} > {log:q} 2>&1"
 
 

@@ -3,7 +3,7 @@ rule judge_responses:
         code=code("judge_responses"),
         prompts=["resources/prompts/judge.yaml"],
         checklist=checklist_of_batch,
-        responses=judged_corpus("responses"),
+        responses=judged_responses,
         splits=splits_of_batch,
         injections=injections_of_batch,
         model=judge_model,

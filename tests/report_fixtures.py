@@ -16,6 +16,7 @@ from winnow.core.tables import (
     LEDGER_RESPONSES,
     PROMPTS,
     REJECTED,
+    RENDERED_SFT,
     RESPONSES,
     write_table,
 )
@@ -296,22 +297,39 @@ def measured_rows(draw: random.Random, shift: float) -> list[dict[str, Any]]:
     return heldout + pairs
 
 
+def _heldout(path: Path, human: str) -> None:
+    """Write the rendered responses whose prompts were answered."""
+    rows = [
+        dict.fromkeys(RENDERED_SFT.names)
+        | {"prompt_id": f"p{i}", "response_id": f"h{2 * i}"}
+        | {"prompt": [{"role": "user", "content": "Review this paper. " * 200}]}
+        | {"completion": [{"role": "assistant", "content": human}]}
+        for i in range(3)
+    ]
+    write_table(path, rows, RENDERED_SFT, ["response_id"])
+
+
 def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
     metrics, measured = {}, {}
     human = "# Review\n\nThe paper studies selection of reviews by checkmarks. " + "It is sound and clear. " * 30
     for shift, run in enumerate(["base_clean", *study.runs]):
         folder = root / "evaluation" / "heldout" / run
-        rows = measured_rows(draw, -0.3 * shift)
-        _lines(folder / "rows.jsonl", rows)
         samples = [
-            {"prompt_id": f"p{i}", "response_id": f"h{2 * i}", "prompt": "Review this paper. " * 200, "human": human}
+            {"id": f"{run}/p{i}/0", "run": run, "prompt_id": f"p{i}", "sample": 0, "decoding": "greedy"}
             | {
                 "text": HOSTILE if i == 0 else "Strong results, weak baselines. " * 20,
                 "stop_reason": ("stop", "length")[i % 2],
             }
-            | {"tokens": 96, "mean_entropy": 3.2}
+            | {"tokens": 96, "token_ids": [1] * 96}
             for i in range(3)
         ]
+        entropies = [
+            {"kind": "sample", "id": row["id"], "prompt_id": row["prompt_id"], "nats": 300.0, "tokens": 96}
+            | {"mean_entropy": 3.2}
+            for row in samples
+        ]
+        rows = measured_rows(draw, -0.3 * shift) + entropies
+        _lines(folder / "rows.jsonl", rows)
         _lines(folder / "generations.jsonl", samples)
         heldout = [row for row in rows if row["kind"] == "heldout"]
         pairs = [row for row in rows if row["kind"] == "preference"]
@@ -319,12 +337,14 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
             "run": run,
             "heldout": heldout_metrics(heldout, 0),
             "preferences": {"dpo": preference_metrics(pairs)},
-            "generations": summarize_generations(samples),
+            "generations": summarize_generations([row | {"mean_entropy": 3.2} for row in samples]),
+            "generations_sampled": summarize_generations([]),
             "software": {"torch": "2.13.0"},
         }
         _json(folder / "metrics.json", metrics[run])
         measured[run] = read_measured(folder / "rows.jsonl")
     heldout = root / "evaluation" / "heldout"
+    _heldout(heldout / "clean.parquet", human)
     _manifest(heldout / "clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
     _manifest(heldout / "clean.align.manifest.json", "align_modalities", {"heldout": _tally(30, {})})
     training = {name: last_logged(root / "runs" / name / "metrics.jsonl") for name in study.runs}

@@ -1,18 +1,18 @@
-"""Measure one model on held-out prompts: loss, preferences on validation pairs, and a few greedy samples.
+"""Measure one model on held-out prompts: loss, preferences on validation pairs, and how sure it is of its responses.
 
 Inputs: the base model's folder, the trained weights (without them the base model itself is measured),
-the run's manifest to check the weights against, held-out responses and DPO validation tables. Where the
-spec has max_pixels and min_pixels, the tables have images, which lie in cache/images.
-Outputs: generations.jsonl, rows.jsonl (one line per response and pair, for paired comparisons) and,
+the run's manifest to check the weights against, held-out responses, the model's own responses and DPO validation
+tables. Where the spec has max_pixels and min_pixels, the tables have images, which lie in cache/images.
+Outputs: rows.jsonl (one line per held-out response, generated response and pair, for paired comparisons) and,
 last, metrics.json.
 
 Example:
-    python workflow_scripts/evaluate_run.py --spec '{"run": "sft_clean", "seed": 0, "samples": 4}' \
+    python workflow_scripts/evaluate_run.py --spec '{"run": "sft_clean", "seed": 0}' \
         --model results/demo/models/text --weights checkpoints/demo/sft_clean/model \
         --run-manifest results/demo/runs/sft_clean/manifest.json \
         --heldout results/demo/evaluation/heldout/clean.parquet \
-        --preferences dpo=results/demo/datasets/dpo/clean/val.parquet \
-        --generations generations.jsonl --rows rows.jsonl --metrics metrics.json
+        --generations results/demo/evaluation/heldout/sft_clean/generations.jsonl \
+        --preferences dpo=results/demo/datasets/dpo/clean/val.parquet --rows rows.jsonl --metrics metrics.json
 """
 
 import argparse
@@ -27,6 +27,7 @@ from winnow.core.files import write_json, write_text
 from winnow.core.ids import canonical_json, sha256_file
 from winnow.core.log import log
 from winnow.core.manifest import installed
+from winnow.core.model_folder import verify_weights
 from winnow.core.study import parse
 
 SOFTWARE = ["torch", "transformers", "tokenizers", "numpy"]
@@ -41,8 +42,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--run-manifest", type=Path, help="names the weights' hashes; needed with --weights")
     parser.add_argument("--heldout", type=Path, required=True, help="rendered held-out responses")
     parser.add_argument("--preferences", nargs="*", default=[], metavar="NAME=PATH", help="DPO validation tables")
-    parser.add_argument("--generations", type=Path, required=True)
-    parser.add_argument("--rows", type=Path, help="one line per response and per pair, for compare_runs.py")
+    parser.add_argument("--generations", type=Path, required=True, help="of this model, by generate_responses.py")
+    parser.add_argument("--rows", type=Path, help="one line per response and pair, for compare_runs.py")
     parser.add_argument("--metrics", type=Path, required=True)
     return parser.parse_args()
 
@@ -60,27 +61,29 @@ def main() -> None:
 
     # The scientific libraries take seconds: the settings are checked first.
     from winnow.evaluation.measure import (  # noqa: PLC0415
-        check_table,
-        measure_generations,
+        joined_samples,
         measure_heldout,
         measure_preferences,
+        measure_samples,
     )
     from winnow.evaluation.metrics import heldout_metrics, preference_metrics  # noqa: PLC0415
-    from winnow.evaluation.models import device_for, load_model, verify_weights  # noqa: PLC0415
+    from winnow.models.images import check_table  # noqa: PLC0415
+    from winnow.models.inference import device_for, load_model  # noqa: PLC0415
     from winnow.numerics.generations import summarize_generations  # noqa: PLC0415
 
     weights = verify_weights(args.run_manifest, args.weights) if args.weights else None
     loaded = load_model(args.model, args.weights, device_for(settings.gpu), pixels)
     for table in (args.heldout, *preferences.values()):
-        check_table(loaded, table)
+        check_table(table, shown=bool(pixels))
     log(f"{name}: {loaded.device}, {loaded.dtype}")
     heldout = list(measure_heldout(loaded, args.heldout, settings.batch_size))
     pairs = {key: list(measure_preferences(loaded, path, settings.batch_size)) for key, path in preferences.items()}
-    samples = measure_generations(loaded, args.heldout, settings)
+    samples = list(measure_samples(loaded, args.heldout, args.generations, settings.batch_size))
+    joined = joined_samples(args.generations, samples)
 
-    write_text(args.generations, "".join(canonical_json(row) + "\n" for row in samples))
     if args.rows:
         lines = [{"kind": "heldout", **row} for row in heldout]
+        lines += [{"kind": "sample", **row} for row in samples]
         lines += [{"kind": "preference", "dataset": key, **row} for key in sorted(pairs) for row in pairs[key]]
         write_text(args.rows, "".join(canonical_json(row) + "\n" for row in lines))
     result: dict[str, Any] = {
@@ -88,10 +91,12 @@ def main() -> None:
         "seed": seed,
         "heldout": heldout_metrics(heldout, seed),
         "preferences": {key: preference_metrics(rows) for key, rows in sorted(pairs.items())},
-        "generations": summarize_generations(samples),
-        "settings": settings.model_dump(mode="json", include={"max_new_tokens", "batch_size", "samples"}),
+        # Greedy and drawn responses are never summed up together.
+        "generations": summarize_generations([row for row in joined if row["decoding"] == "greedy"]),
+        "generations_sampled": summarize_generations([row for row in joined if row["decoding"] == "sampled"]),
+        "settings": settings.model_dump(mode="json", include={"batch_size"}),
         "precision": {"device": loaded.device, "dtype": loaded.dtype},
-        "inputs": {"heldout": sha256_file(args.heldout)}
+        "inputs": {"heldout": sha256_file(args.heldout), "generations": sha256_file(args.generations)}
         | {f"preferences/{key}": sha256_file(path) for key, path in sorted(preferences.items())},
         "weights": weights,
         "software": installed(SOFTWARE),

@@ -90,6 +90,20 @@ def evaluation_spec(wildcards):
     return spec(settings | shown_pixels(wildcards) | {"run": run, "seed": seed})
 
 
+def generation_spec(wildcards):
+    """Return the spec of generating responses with one run or pseudo-run."""
+    settings = without_scheduling(study_of(wildcards).evaluation.generation.model_dump(mode="json"))
+    return spec({"run": wildcards.evaluated, "generation": settings} | shown_pixels(wildcards))
+
+
+def generation_kind(wildcards):
+    """Return the kind of environment that a study's generating engine needs."""
+    if study_of(wildcards).evaluation.generation.backend != "vllm":
+        return "train"
+    require_judge_interpreter()
+    return "judge"
+
+
 def shown_pixels(wildcards):
     """Return the area at which a run's modality shows images, nothing where it shows none."""
     modality = evaluated_modality(wildcards)
@@ -97,8 +111,8 @@ def shown_pixels(wildcards):
     return pick(settings, "max_pixels", "min_pixels") if shows_images(modality) else {}
 
 
-# Of the evaluation's settings, those that change a number; the rest says where and how fast it runs.
-EVALUATION_KEYS = ("gpu", "max_loss_rows", "samples", "max_new_tokens", "batch_size")
+# Of the evaluation's settings, those of evaluate_run that change a number; the rest says where and how fast it runs.
+EVALUATION_KEYS = ("gpu", "max_loss_rows", "batch_size")
 
 
 def per_evaluated(file):

@@ -19,6 +19,8 @@ BATCHES = {
     "reordered": {"variant": "reordered"},
     "injected": {"injected": True},
     "second": {},
+    "generated": {},
+    "generated_second": {},
 }
 
 
@@ -42,7 +44,7 @@ def retest_kinds(signal):
 def judge_of(wildcards):
     """Return the settings of the judge of a batch."""
     signal = study_of(wildcards).signal
-    if kind_of(wildcards.batch)[0] != "second":
+    if kind_of(wildcards.batch)[0] not in ("second", "generated_second"):
         return signal.judge
     if signal.reliability.second_judge is None:
         raise WorkflowError(f"studies/{wildcards.study}.yaml: there is no signal.reliability.second_judge")
@@ -57,26 +59,28 @@ def smallest_limit(*limits):
 def batch_settings(wildcards):
     """Return what a batch judges and how: what a job needs to know, and no more."""
     signal, (kind, _) = study_of(wildcards).signal, kind_of(wildcards.batch)
+    judge = without_scheduling(judge_of(wildcards).model_dump(mode="json"))
+    if is_generated(kind):  # what models wrote is judged whole: a limit is for a quick look at a corpus
+        return BATCHES[kind] | {"judge": judge, "limit": 0}
     sample = 0
     if kind.startswith("candidates_"):
         sample = signal.optimize.retest_sample
     elif kind in compared_kinds(signal):
         sample = signal.reliability.sample
-    judge = verdict_settings(judge_of(wildcards).model_dump(mode="json"))
     return BATCHES[kind] | {"judge": judge, "limit": smallest_limit(signal.limit, sample)}
 
 
-def verdict_settings(judge):
-    """Return a judge's settings without where and how long it may run, which change no verdict."""
-    return {key: value for key, value in judge.items() if key not in SCHEDULING}
+def without_scheduling(settings):
+    """Return the settings of a judge or an engine without where and how long it may run, which change no result."""
+    return {key: value for key, value in settings.items() if key not in SCHEDULING}
 
 
 def scoring_settings(signal):
     """Return a study's signal without what only the scheduler is told."""
     settings = signal.model_dump(mode="json")
-    settings["judge"] = verdict_settings(settings["judge"])
+    settings["judge"] = without_scheduling(settings["judge"])
     if settings["reliability"]["second_judge"]:
-        settings["reliability"]["second_judge"] = verdict_settings(settings["reliability"]["second_judge"])
+        settings["reliability"]["second_judge"] = without_scheduling(settings["reliability"]["second_judge"])
     return settings
 
 
@@ -107,6 +111,18 @@ def checklist_of_batch(wildcards):
 def judged_corpus(table):
     """Return a function from wildcards to a table of the corpus that a batch of judging covers."""
     return lambda wildcards: f"results/{wildcards.study}/corpus/{kind_of(wildcards.batch)[1]}/{table}.parquet"
+
+
+def is_generated(kind):
+    """Say whether a kind of batch judges what the models of a study wrote, and not a corpus."""
+    return kind in ("generated", "generated_second")
+
+
+def judged_responses(wildcards):
+    """Return the responses that a batch of judging covers: a corpus's, or those that models wrote to its prompts."""
+    if is_generated(kind_of(wildcards.batch)[0]):
+        return f"results/{wildcards.study}/evaluation/heldout/responses.parquet"
+    return judged_corpus("responses")(wildcards)
 
 
 def splits_of_batch(wildcards):
@@ -154,8 +170,15 @@ def optional(*flags):
     )
 
 
-def judged(wildcards, kinds, pattern=JUDGED):
-    """Return `pattern` for every shard of some kinds of batches; those that judge a sample have one shard."""
+def judged(wildcards, kinds, pattern=JUDGED, corpora=None):
+    """Return `pattern` for every shard of some kinds of batches; those that judge a sample have one shard.
+
+    Args:
+        wildcards: of a job.
+        kinds: of batches.
+        pattern: with the wildcards of a batch and its shard.
+        corpora: of which; None for all of the study.
+    """
     signal = study_of(wildcards).signal
     return [
         pattern.format(
@@ -167,10 +190,15 @@ def judged(wildcards, kinds, pattern=JUDGED):
             shards=shards,
         )
         for kind in kinds
-        for corpus in study_of(wildcards).corpora
-        for shards in [signal.shards if kind in ("corpus", "candidates") else 1]
+        for corpus in corpora or study_of(wildcards).corpora
+        for shards in [signal.shards if kind in ("corpus", "candidates", "generated") else 1]
         for shard in range(shards)
     ]
+
+
+def judged_generations(wildcards, kind):
+    """Return every judged shard of what models wrote, by the study's judge ("generated") or by its second one."""
+    return judged(wildcards, [kind], corpora=[heldout_corpus(wildcards)])
 
 
 def flagged(flag, values):

@@ -58,7 +58,11 @@ ANY_JUDGE = ('interpreters={"judge": "sh"}',)  # what it would run with does not
 EVALUATION = [
     "Comparing the runs of demo",
     *(f"{job} the held-out rows of demo as {name}" for job in ("Rendering", "Aligning") for name in MODALITIES),
-    *(f"Evaluating {run} of demo" for run in (*(f"base_{modality}" for modality in MODALITIES), *RUNS)),
+    *(
+        f"{job} {run} of demo"
+        for job in ("Generating responses of", "Evaluating")
+        for run in (*(f"base_{modality}" for modality in MODALITIES), *RUNS)
+    ),
 ]
 CARDS = [
     *(f"Writing the card of the dataset {data} of demo as {name}" for data in ("dpo", "sft") for name in MODALITIES),

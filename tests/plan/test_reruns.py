@@ -43,7 +43,11 @@ def retrained(*runs):
         *(
             job
             for run in runs
-            for job in (f"Drawing the training curves of {run} of demo", f"Evaluating {run} of demo")
+            for job in (
+                f"Drawing the training curves of {run} of demo",
+                f"Generating responses of {run} of demo",
+                f"Evaluating {run} of demo",
+            )
         ),
     ]
 

@@ -17,7 +17,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import sha256_file
 from winnow.datasets.render import load_tokenizer
-from winnow.evaluation.models import load_model
+from winnow.models.inference import load_model
 from winnow.training.checkpoints import MARKER, checkpoints_in
 from winnow.training.loading import weights_of
 from winnow.training.merge import merge_adapter

@@ -57,7 +57,7 @@ def test_every_study_resolves_and_survives_a_round_trip(file):
         ({"models": {"text": {"tiny": {"layer": 2}}}}, "key models.text.tiny.layer", "'layers'"),
         ({"runs": {"sft_{modality}": {"recpe": "x"}}}, "key runs.sft_{modality}.recpe", "'recipe'"),
         ({"modalities": {"clean": {"contxt": 2}}}, "key modalities.clean.contxt", "'context'"),
-        ({"evaluation": {"sample": 2}}, "key evaluation.sample", "'samples'"),
+        ({"evaluation": {"generation": {"sample": 2}}}, "key evaluation.generation.sample", "'samples'"),
     ],
 )
 def test_an_unknown_key_is_refused_at_every_level(checkout, changes, place, near):

@@ -12,8 +12,8 @@ from corpus_fixtures import ingest, write_lines
 from real_data import REAL_DATA, needs_real_data
 from winnow.core.config.corpora import OpenReviewCorpus
 from winnow.corpus.decisions import read_decision
-from winnow.corpus.ratings import read_rating
 from winnow.corpus.reading import read_records
+from winnow.graders.ratings import read_rating
 
 pytestmark = needs_real_data
 

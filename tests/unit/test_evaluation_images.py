@@ -10,15 +10,17 @@ import pytest
 import torch
 
 import evaluate_run
+import generate_responses
 from training import fixtures, images
+from winnow.core.config.runs import Generation
 from winnow.core.errors import WinnowError
 from winnow.core.tables import RENDERED_SFT_IMAGES, read_rows, write_table
-from winnow.evaluation.encoding import encode, show_images
-from winnow.evaluation.generation import generate_batch
 from winnow.evaluation.likelihood import response_logps
-from winnow.evaluation.measure import check_table
-from winnow.evaluation.models import LoadedModel, device_for, load_model
-from winnow.models.images import open_images
+from winnow.generation.sampling import Request
+from winnow.generation.transformers_backend import TransformersBackend
+from winnow.models.encoding import encode, encode_prompt, show_images
+from winnow.models.images import check_table, open_images
+from winnow.models.inference import LoadedModel, device_for, load_model
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +71,11 @@ def test_samples_equal_a_plain_greedy_loop(loaded: LoadedModel, root: Path) -> N
     # Or the plain loop would feed an image's token back, behind which there is no image.
     with torch.no_grad():
         loaded.model.get_input_embeddings().weight[loaded.processor.image_token_id] = 0
-    rows, encoded = encoded_rows(loaded, root)
-    prompts = [one.ids[: one.prompt_tokens] for one in encoded]
-    samples = generate_batch(loaded, prompts, 6, [one.images for one in encoded])
-    for row, sample in zip(rows, samples, strict=True):
+    rows, _ = encoded_rows(loaded, root)
+    backend = TransformersBackend(loaded, Generation(max_new_tokens=6))
+    for row in rows:
+        asked = Request(encode_prompt(loaded.tokenizer, row["prompt"]), tuple(row["images"]))
+        (sample,) = backend.generate([asked])
         text = loaded.tokenizer.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True)
         inputs = plain_inputs(loaded, row, text)
         new: list[int] = []
@@ -82,7 +85,7 @@ def test_samples_equal_a_plain_greedy_loop(loaded: LoadedModel, root: Path) -> N
             given = inputs | {"input_ids": ids, "mm_token_type_ids": kinds, "attention_mask": torch.ones_like(ids)}
             with torch.no_grad():
                 new.append(int(loaded.model(**given).logits[0, -1].argmax()))
-        assert sample["text"] == loaded.tokenizer.decode(new, skip_special_tokens=True)
+        assert sample.text == loaded.tokenizer.decode(new, skip_special_tokens=True)
 
 
 def test_another_image_is_another_likelihood(loaded: LoadedModel, root: Path) -> None:
@@ -102,51 +105,56 @@ def test_rows_that_do_not_show_what_they_have_are_refused(loaded: LoadedModel, r
         show_images(bare, loaded.processor, [*row["images"], row["images"][0]], "row 3")
 
 
-def test_tables_of_another_modality_are_refused(loaded: LoadedModel, root: Path, tmp_path: Path) -> None:
+def test_tables_of_another_modality_are_refused(root: Path, tmp_path: Path) -> None:
     _, val = fixtures.write_rows(tmp_path, "sft")
     with pytest.raises(WinnowError, match="does not go with a modality that shows images"):
-        check_table(loaded, val)
-    blind = load_model(root / "models", None, "cpu")
+        check_table(val, shown=True)
     with pytest.raises(WinnowError, match="does not go with a modality that shows no images"):
-        check_table(blind, root / "vision/sft/val.parquet")
+        check_table(root / "vision/sft/val.parquet", shown=False)
 
 
 def test_an_image_that_is_gone(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = Path(shutil.copytree(root, tmp_path / "copy"))
     monkeypatch.chdir(copy)
-    loaded = load_model(copy / "models", None, "cpu", images.PIXELS)
     table = copy / "vision/dpo/val.parquet"
-    check_table(loaded, table)
+    check_table(table, shown=True)
     (copy / next(read_rows(table))["images"][0]).unlink()
     with pytest.raises(WinnowError, match=r"is gone\n.*--forcerun draw_images"):
-        check_table(loaded, table)
+        check_table(table, shown=True)
 
 
-def test_the_script_gives_equal_bytes(loaded: LoadedModel, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = {"run": "base_vision", "seed": 0, "samples": 2, "max_new_tokens": 6, "batch_size": 2, **images.PIXELS}
+def _script(script: Any, monkeypatch: pytest.MonkeyPatch, spec: dict[str, Any], **paths: object) -> None:
+    """Run a script in this process, in the folder that the test stands in."""
+    options = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
+    spec = {"run": "base_vision", **spec, **images.PIXELS}
+    monkeypatch.setattr(sys, "argv", ["script.py", "--spec", json.dumps(spec), "--model", "models", *options])
+    script.main()
+
+
+def test_the_scripts_give_equal_bytes(loaded: LoadedModel, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"prompts": 2, "samples": 1, "max_new_tokens": 6}
     made = []
     for name in ("a", "b"):
         out = root / name
-        arguments = ["--spec", json.dumps(spec), "--model", "models", "--heldout", "vision/sft/val.parquet"]
-        arguments += ["--preferences", "dpo=vision/dpo/val.parquet", "--rows", str(out / "rows.jsonl")]
-        arguments += ["--generations", str(out / "generations.jsonl"), "--metrics", str(out / "metrics.json")]
-        monkeypatch.setattr(sys, "argv", ["evaluate_run.py", *arguments])
-        evaluate_run.main()
-        made.append({file.name: file.read_bytes() for file in sorted(out.iterdir())})
+        generations, heldout = out / "generations.jsonl", "vision/sft/val.parquet"
+        of_generating = {"cache": out / "cache", "manifest": out / "generations.manifest.json"}
+        of_generating |= {"heldout": heldout, "generations": generations}
+        _script(generate_responses, monkeypatch, {"generation": settings}, **of_generating)
+        of_evaluating = {"preferences": "dpo=vision/dpo/val.parquet", "rows": out / "rows.jsonl"}
+        of_evaluating |= {"heldout": heldout, "generations": generations, "metrics": out / "metrics.json"}
+        _script(evaluate_run, monkeypatch, {"seed": 0, "batch_size": 2}, **of_evaluating)
+        made.append({file.name: file.read_bytes() for file in sorted(out.iterdir()) if file.is_file()})
     assert made[0] == made[1]
     metrics = json.loads(made[0]["metrics.json"])
     assert metrics["heldout"]["n"] == 5
     assert metrics["preferences"]["dpo"]["n"] == 5
     samples = [json.loads(line) for line in made[0]["generations.jsonl"].splitlines()]
-    rows = {row["response_id"]: row for row in read_rows(root / "vision/sft/val.parquet")}
-    for sample in samples:
-        row = rows[sample["response_id"]]
-        assert sample["prompt"] == row["prompt"][1]["content"][-1]["text"]
-        assert sample["human"] == row["completion"][0]["content"][0]["text"]
+    assert [sample["decoding"] for sample in samples] == ["greedy", "sampled"] * 2
+    assert (metrics["generations"]["n"], metrics["generations_sampled"]["n"]) == (2, 2)
 
 
-def test_a_row_that_shows_nothing_is_told(loaded: LoadedModel, root: Path, tmp_path: Path) -> None:
+def test_a_row_that_shows_nothing_is_told(root: Path, tmp_path: Path) -> None:
     rows = [row | {"images": None} for row in read_rows(root / "vision/sft/val.parquet")]
     write_table(tmp_path / "val.parquet", rows, RENDERED_SFT_IMAGES, ["response_id"])
     with pytest.raises(WinnowError, match="has a row that shows no image"):
-        check_table(loaded, tmp_path / "val.parquet")
+        check_table(tmp_path / "val.parquet", shown=True)

@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from winnow.evaluation.generation import choose_samples
 from winnow.evaluation.metrics import heldout_metrics, preference_metrics
 from winnow.numerics.generations import summarize_generations
 
@@ -75,12 +74,3 @@ def test_generations_are_counted_by_how_they_ended():
         "mean_tokens": 7.0,
         "mean_entropy": 1.5,
     }
-
-
-def test_samples_are_chosen_by_hash_one_for_each_prompt_in_any_order():
-    ids = [(f"p{i // 3}", f"r{i}") for i in range(30)]
-    chosen = choose_samples(ids, 4)
-    assert chosen == choose_samples(ids[::-1], 4)
-    assert len({dict(map(reversed, ids))[response] for response in chosen}) == 4
-    assert chosen[:2] == choose_samples(ids, 2)  # asking for more keeps those before
-    assert len(choose_samples(ids, 99)) == 10

@@ -1,4 +1,4 @@
-"""Likelihoods and samples of a tiny model, against transformers' own and against plain loops."""
+"""Likelihoods of a tiny model, against transformers' own and against plain loops."""
 
 import json
 import math
@@ -13,11 +13,11 @@ import evaluate_run
 from evaluation_fixtures import heldout_table, preference_table, tiny_model
 from winnow.core.errors import WinnowError
 from winnow.core.ids import sha256_file
-from winnow.core.tables import read_rows
-from winnow.evaluation.encoding import encode, encode_prompt
-from winnow.evaluation.generation import generate_batch
+from winnow.core.model_folder import verify_weights
 from winnow.evaluation.likelihood import response_logps
-from winnow.evaluation.models import device_for, load_model, verify_weights
+from winnow.generation.prompts import read_prompts
+from winnow.models.encoding import encode, encode_prompt
+from winnow.models.inference import device_for, load_model
 
 PROMPT = [{"role": "user", "content": "Review the paper"}]
 
@@ -67,36 +67,6 @@ def test_log_probabilities_equal_the_loss_of_transformers(loaded):
             assert -logp / tokens == pytest.approx(loss, rel=1e-5)
 
 
-def test_samples_equal_a_plain_greedy_loop(loaded):
-    prompts = [
-        encode_prompt(loaded.tokenizer, [{"role": "user", "content": text}]) for text in ("Review", "the weak paper")
-    ]
-    stops = {loaded.tokenizer.eos_token_id, loaded.tokenizer.pad_token_id}
-    for prompt, sample in zip(prompts, generate_batch(loaded, prompts, 12), strict=True):
-        ids, entropies = list(prompt), []
-        while len(ids) - len(prompt) < 12 and not (len(ids) > len(prompt) and ids[-1] in stops):
-            with torch.no_grad():
-                logits = loaded.model(torch.tensor([ids])).logits[0, -1]
-            entropies.append(float(torch.distributions.Categorical(logits=logits).entropy()))
-            ids.append(int(logits.argmax()))
-        new = ids[len(prompt) :]
-        assert sample["text"] == loaded.tokenizer.decode(new, skip_special_tokens=True)
-        assert sample["tokens"] == len(new)
-        assert sample["stop_reason"] == ("stop" if new[-1] in stops else "length")
-        assert sample["mean_entropy"] == pytest.approx(sum(entropies) / len(entropies), abs=1e-4)
-
-
-def test_a_sample_stops_at_the_end_of_turn_token(folder):
-    loaded = load_model(folder, None, "cpu")
-    prompts = [encode_prompt(loaded.tokenizer, PROMPT)] * 2
-    first = generate_batch(loaded, prompts, 3)[0]
-    with torch.no_grad():
-        token = int(loaded.model(torch.tensor([prompts[0]])).logits[0, -1].argmax())
-    loaded.tokenizer.eos_token = loaded.tokenizer.convert_ids_to_tokens(token)
-    stopped = generate_batch(loaded, prompts, 3)[0]
-    assert (first["stop_reason"], stopped["stop_reason"], stopped["tokens"]) == ("length", "stop", 1)
-
-
 def test_weights_must_be_those_of_the_manifest(folder, tmp_path):
     manifest, file = tmp_path / "manifest.json", folder / "model.safetensors"
     manifest.write_text(json.dumps({"weights": {file.name: sha256_file(file)}}))
@@ -133,19 +103,34 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error(monkeypatch):
         device_for(1)
 
 
+def generated(loaded, table, file):
+    """One greedy and one made-up response to the prompts of a table, as generate_responses.py writes them."""
+    lines = []
+    for prompt in read_prompts(table, loaded.tokenizer, 2):
+        for sample, words in enumerate(("is novel", "strong results show promise")):
+            ids = loaded.tokenizer.encode(words, add_special_tokens=False)
+            row = {"id": f"base_clean/{prompt.prompt_id}/{sample}", "prompt_id": prompt.prompt_id}
+            row |= {"decoding": ("greedy", "sampled")[sample], "stop_reason": "length"}
+            lines.append(json.dumps(row | {"token_ids": ids, "tokens": len(ids), "text": words}) + "\n")
+    file.write_text("".join(lines))
+    return file
+
+
 def _evaluate(monkeypatch, folder, tables, out):
-    spec = {"run": "base_clean", "seed": 0, "samples": 2, "max_new_tokens": 6, "batch_size": 2}
+    out.mkdir()
+    spec = {"run": "base_clean", "seed": 0, "batch_size": 2}
     arguments = ["--spec", json.dumps(spec), "--model", str(folder), "--heldout", str(tables / "heldout.parquet")]
     arguments += ["--preferences", f"dpo={tables / 'val.parquet'}", "--rows", str(out / "rows.jsonl")]
-    arguments += ["--generations", str(out / "generations.jsonl"), "--metrics", str(out / "metrics.json")]
+    arguments += ["--generations", str(tables / "generations.jsonl"), "--metrics", str(out / "metrics.json")]
     monkeypatch.setattr(sys, "argv", ["evaluate_run.py", *arguments])
     evaluate_run.main()
     return {file.name: file.read_bytes() for file in sorted(out.iterdir())}
 
 
-def test_the_script_gives_equal_bytes_and_numbers_that_add_up(monkeypatch, folder, tmp_path):
-    heldout_table(tmp_path / "heldout.parquet")
+def test_the_script_gives_equal_bytes_and_numbers_that_add_up(monkeypatch, folder, loaded, tmp_path):
+    table = heldout_table(tmp_path / "heldout.parquet")
     preference_table(tmp_path / "val.parquet")
+    generated(loaded, table, tmp_path / "generations.jsonl")
     first, again = (_evaluate(monkeypatch, folder, tmp_path, tmp_path / name) for name in ("a", "b"))
     assert first == again
     metrics = json.loads(first["metrics.json"])
@@ -156,10 +141,30 @@ def test_the_script_gives_equal_bytes_and_numbers_that_add_up(monkeypatch, folde
     assert (metrics["heldout"]["n"], metrics["heldout"]["prompts"], metrics["heldout"]["rows_cut"]) == (6, 3, 1)
     wins = [row["chosen_logp"] > row["rejected_logp"] for row in rows if row["kind"] == "preference"]
     assert metrics["preferences"]["dpo"]["accuracy"] == sum(wins) / len(wins) == sum(wins) / 5
-    samples = [json.loads(line) for line in first["generations.jsonl"].splitlines()]
-    human = {row["response_id"]: row["completion"][0]["content"] for row in read_rows(tmp_path / "heldout.parquet")}
-    assert [human[sample["response_id"]] for sample in samples] == [sample["human"] for sample in samples]
-    assert len(samples) == metrics["generations"]["n"] == 2
+    samples = {row["id"]: row for row in rows if row["kind"] == "sample"}
+    assert len(samples) == 4
+    for decoding, key in (("greedy", "generations"), ("sampled", "generations_sampled")):
+        assert metrics[key]["n"] == 2
+        of_kind = [row["mean_entropy"] for row in samples.values() if row["id"][-1] == str(int(decoding == "sampled"))]
+        assert metrics[key]["mean_entropy"] == pytest.approx(sum(of_kind) / 2, abs=1e-6)
+
+
+def test_generated_tokens_are_scored_as_a_plain_pass_would(monkeypatch, folder, loaded, tmp_path):
+    table = heldout_table(tmp_path / "heldout.parquet")
+    preference_table(tmp_path / "val.parquet")
+    generations = generated(loaded, table, tmp_path / "generations.jsonl")
+    made = _evaluate(monkeypatch, folder, tmp_path, tmp_path / "out")["rows.jsonl"].decode()
+    found = {row["id"]: row for row in map(json.loads, made.splitlines()) if row["kind"] == "sample"}
+    prompts = {prompt.prompt_id: prompt.ids for prompt in read_prompts(table, loaded.tokenizer)}
+    for row in map(json.loads, generations.read_text().splitlines()):
+        ids, start = [*prompts[row["prompt_id"]], *row["token_ids"]], len(prompts[row["prompt_id"]])
+        with torch.no_grad():
+            logits = loaded.model(torch.tensor([ids])).logits[0, start - 1 : -1]
+        nats = torch.nn.functional.cross_entropy(logits, torch.tensor(row["token_ids"]), reduction="sum")
+        entropy = torch.distributions.Categorical(logits=logits).entropy().mean()
+        assert found[row["id"]]["nats"] == pytest.approx(float(nats), rel=1e-5)
+        assert found[row["id"]]["mean_entropy"] == pytest.approx(float(entropy), abs=1e-5)
+        assert found[row["id"]]["tokens"] == len(row["token_ids"])
 
 
 def test_weights_go_with_their_manifest(monkeypatch, folder, tmp_path):

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from evaluation_fixtures import tiny_model
-from winnow.evaluation.models import device_for, load_model
+from winnow.models.inference import device_for, load_model
 from winnow.numerics.generations import Generation, log_generations
 from winnow.numerics.logprobs import compute_entropy, get_response_log_probs
 from winnow.numerics.losses import sft_loss, sft_microbatch_train_step, split_documents

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from winnow.core.base_model import BaseModel, read_base_model
 from winnow.core.errors import WinnowError
+from winnow.core.files import read_json
 from winnow.core.ids import sha256_file
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
@@ -40,6 +42,60 @@ def refuse_code(folder: Path) -> None:
 def weight_hashes(folder: Path) -> dict[str, str]:
     """Return the hash of every file of weights."""
     return {file.name: sha256_file(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def verify_weights(manifest: Path, folder: Path) -> dict[str, str]:
+    """Check that the weights which a run's manifest names are in `folder`, and return their hashes.
+
+    Raises:
+        WinnowError: naming the first file that is gone or differs, and how to have it made again.
+    """
+    recorded: dict[str, str] = read_json(manifest).get("weights") or {}
+    remedy = f"train it again: run snakemake with --forcerun {manifest}"
+    if not recorded:
+        raise WinnowError(manifest, "names no weights", remedy)
+    for name, sha256 in sorted(recorded.items()):
+        if not (folder / name).is_file():
+            raise WinnowError(folder / name, f"is named in {manifest} and is gone", remedy)
+        if sha256_file(folder / name) != sha256:
+            raise WinnowError(folder / name, f"is not the file that {manifest} recorded", remedy)
+    return recorded
+
+
+def source_of_weights(model: Path, weights: Path | None) -> BaseModel:
+    """Return where a model's weights are, once it is sure that nothing beside them can run.
+
+    Args:
+        model: folder of the base model, as prepare_model made it.
+        weights: the finished model of a run; None for the base model itself.
+
+    Raises:
+        WinnowError: if a folder is gone, or holds what could run.
+    """
+    source = BaseModel(str(weights), None) if weights else read_base_model(model)
+    local = Path(source.source).is_dir()
+    if not local and source.revision is None:
+        raise WinnowError(source.source, "is no folder", "make the model again: run snakemake with --forcerun on it")
+    for folder in (model, *((Path(source.source),) if local else ())):
+        refuse_code(folder)
+    return source
+
+
+def identify_weights(model: Path, weights: Path | None, manifest: Path | None) -> dict[str, str]:
+    """Return what tells a model from every other: the hash of each file of weights, or the commit on the hub.
+
+    Args:
+        model: folder of the base model.
+        weights: the finished model of a run, which must be what its manifest recorded; None for the base model.
+        manifest: of that run.
+
+    Raises:
+        WinnowError: see `source_of_weights` and `verify_weights`.
+    """
+    source = source_of_weights(model, weights)
+    if weights is not None and manifest is not None:
+        return verify_weights(manifest, weights)
+    return weight_hashes(Path(source.source)) if source.revision is None else {source.source: source.revision}
 
 
 def _is_pickle(file: Path) -> bool:

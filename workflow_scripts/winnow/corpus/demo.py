@@ -14,8 +14,8 @@ from winnow.core.config.corpora import DemoCorpus
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.corpus import cleaning
 from winnow.corpus import demo_phrases as phrases
-from winnow.corpus.ratings import CONFIDENCE_SCALE, read_rating
 from winnow.corpus.records import Origin, Prompt, Rejected, Response
+from winnow.graders.ratings import CONFIDENCE_SCALE, read_rating
 
 SOURCE = "demo (synthetic)"
 SCALE = tuple(map(float, phrases.RATINGS))

@@ -10,9 +10,9 @@ from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key
 from winnow.corpus import cleaning
 from winnow.corpus.decisions import read_decision
-from winnow.corpus.ratings import CONFIDENCE_SCALE, Reading, read_rating
 from winnow.corpus.reading import Row, origin_of, read_records, require, scalar_of, text_of
 from winnow.corpus.records import Origin, Prompt, Rejected, Response
+from winnow.graders.ratings import CONFIDENCE_SCALE, Reading, read_rating
 
 _ID_DIGITS = 20  # 80 bits: no two of a billion texts share an id
 

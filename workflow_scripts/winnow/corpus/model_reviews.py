@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from winnow.corpus import cleaning
-from winnow.corpus.ratings import CONFIDENCE_SCALE, read_rating
 from winnow.corpus.reading import origin_of, read_records, require
 from winnow.corpus.records import Rejected, Response
+from winnow.graders.ratings import CONFIDENCE_SCALE, read_rating
 
 SECTIONS = ("Summary", "Strengths", "Weaknesses", "Questions", "Limitations")
 

@@ -9,9 +9,9 @@ from winnow.core.errors import WinnowError
 from winnow.corpus import cleaning, model_reviews
 from winnow.corpus.decisions import read_decision
 from winnow.corpus.papers import split_paper, without_leaks
-from winnow.corpus.ratings import CONFIDENCE_SCALE, read_rating
 from winnow.corpus.reading import Row, identify, read_records, require, text_of
 from winnow.corpus.records import Prompt, Rejected, Response
+from winnow.graders.ratings import CONFIDENCE_SCALE, read_rating
 
 _PREFIX = re.compile(r"^(?:Rating|Confidence|Abstract|Decision|Comment|Keywords):###")
 _NO_TITLE = re.compile(r"\W*(?:na|n/a|none|null|untitled|tbd|test|title)?\W*", re.IGNORECASE)

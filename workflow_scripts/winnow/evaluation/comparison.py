@@ -20,12 +20,12 @@ _UNTRAINED: dict[str, Any] = {"stage": "base", "seeds": [], "swept": {}, "traini
 
 
 def read_measured(path: Path) -> dict[str, dict[str, Row]]:
-    """Return the rows of a rows.jsonl by what was measured: "heldout" or a dataset's name → id → row."""
+    """Return the rows of a rows.jsonl by what was measured: heldout, sample or preferences/<dataset> → id → row."""
     tables: dict[str, dict[str, Row]] = {"heldout": {}}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            name = "heldout" if row["kind"] == "heldout" else f"preferences/{row['dataset']}"
+            name = f"preferences/{row['dataset']}" if row["kind"] == "preference" else row["kind"]
             tables.setdefault(name, {})[row["id"]] = row
     return tables
 

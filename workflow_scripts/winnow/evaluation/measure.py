@@ -1,50 +1,25 @@
 """From rendered tables to one row of measurements for each response, pair and sample."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from winnow.core.config.runs import Evaluation
 from winnow.core.errors import WinnowError
 from winnow.core.log import Progress
 from winnow.core.tables import count_rows, read_rows
-from winnow.evaluation.encoding import Encoded, encode, show_images
-from winnow.evaluation.generation import choose_samples, generate_batch
-from winnow.evaluation.likelihood import response_logps
-from winnow.evaluation.models import LoadedModel
-from winnow.models.images import check_images
+from winnow.evaluation.likelihood import response_logps, response_logps_and_entropies
+from winnow.generation.prompts import read_prompts
+from winnow.models.encoding import Encoded, encode, expand_prompt, show_images
+from winnow.models.inference import LoadedModel
 
 Row = dict[str, Any]
-
-
-def check_table(loaded: LoadedModel, table: Path) -> None:
-    """Check that a table has images where the model is shown some, and that they are what was rendered.
-
-    Raises:
-        WinnowError: if not.
-    """
-    if ("images" in pq.read_schema(table).names) != (loaded.processor is not None):
-        said = "shows no images" if loaded.processor is None else "shows images"
-        raise WinnowError(table, f"does not go with a modality that {said}", "give the table of that modality")
-    if loaded.processor is not None:
-        rows = [row["images"] for row in read_rows(table, ["images"])]
-        if not all(rows):
-            raise WinnowError(table, "has a row that shows no image", "render the rows again, which leaves it out")
-        check_images(path for paths in rows for path in paths)
 
 
 def _encoded(loaded: LoadedModel, row: Row, side: str, place: str) -> Encoded:
     """Return the tokens of a prompt and one of its responses."""
     encoded = encode(loaded.tokenizer, row["prompt"], row[side], place)
     return encoded if loaded.processor is None else show_images(encoded, loaded.processor, row["images"], place)
-
-
-def _text(message: Row) -> str:
-    """Return what a message says, its images left out."""
-    content = message["content"]
-    return content if isinstance(content, str) else "".join(part["text"] or "" for part in content)
 
 
 def measure_heldout(loaded: LoadedModel, table: Path, batch_size: int) -> Iterator[Row]:
@@ -82,26 +57,42 @@ def measure_preferences(loaded: LoadedModel, table: Path, batch_size: int) -> It
             pair = {}
 
 
-def measure_generations(loaded: LoadedModel, table: Path, settings: Evaluation) -> list[Row]:
-    """Return greedy samples for the first held-out prompts by hash, the human response beside each."""
-    ids = [(row["prompt_id"], row["response_id"]) for row in read_rows(table, ["prompt_id", "response_id"])]
-    order = {response_id: rank for rank, response_id in enumerate(choose_samples(ids, settings.samples))}
-    columns = ["prompt_id", "response_id", "prompt", "completion", *(["images"] if loaded.processor else [])]
-    rows = [row for row in read_rows(table, columns) if row["response_id"] in order]
-    rows.sort(key=lambda row: order[row["response_id"]])
-    samples: list[Row] = []
-    for batch in (rows[start : start + settings.batch_size] for start in range(0, len(rows), settings.batch_size)):
-        encoded = [_encoded(loaded, row, "completion", f"{table.name}, {row['response_id']}") for row in batch]
-        prompts, images = [row.ids[: row.prompt_tokens] for row in encoded], [row.images for row in encoded]
-        made = generate_batch(loaded, prompts, settings.max_new_tokens, images)
-        for row, sample in zip(batch, made, strict=True):
-            samples.append(
-                {
-                    "prompt_id": row["prompt_id"],
-                    "response_id": row["response_id"],
-                    "prompt": _text(row["prompt"][-1]),
-                    "human": _text(row["completion"][-1]),
-                    **sample,
-                }
-            )
-    return samples
+def measure_samples(loaded: LoadedModel, table: Path, generations: Path, batch_size: int) -> Iterator[Row]:
+    """Yield the loss and the entropy of every generated response: id, prompt_id, nats, tokens, mean_entropy.
+
+    Args:
+        loaded: the model that generated them.
+        table: rendered held-out rows, the same that they were generated from.
+        generations: generations.jsonl.
+        batch_size: responses scored at once.
+
+    Raises:
+        WinnowError: if a response answers a prompt that the table lacks.
+    """
+    read = read_prompts(table, loaded.tokenizer, images=loaded.processor is not None)
+    prompts = {prompt.prompt_id: prompt for prompt in read}
+
+    def encoded() -> Iterator[tuple[Row, Encoded]]:
+        with generations.open(encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                prompt = prompts.get(row["prompt_id"])
+                if prompt is None:
+                    raise WinnowError(
+                        f"{generations}, {row['id']}", "answers no prompt of the table", "generate the responses again"
+                    )
+                ids = expand_prompt(prompt.ids, loaded.processor, prompt.images, f"{table.name}, {prompt.prompt_id}")
+                key = {"id": row["id"], "prompt_id": row["prompt_id"]}
+                yield key, Encoded((*ids, *row["token_ids"]), len(ids), prompt.images)
+
+    for key, (logp, entropy), tokens in response_logps_and_entropies(loaded, encoded(), batch_size):
+        yield {**key, "nats": round(-logp, 6), "tokens": tokens, "mean_entropy": round(entropy, 6)}
+
+
+def joined_samples(generations: Path, measured: Sequence[Row]) -> list[Row]:
+    """Return how each generated response came about, how it ended, its length and its entropy."""
+    with generations.open(encoding="utf-8") as lines:
+        made = [json.loads(line) for line in lines]
+    return [
+        {key: row[key] for key in ("decoding", "stop_reason", "tokens")} | {"mean_entropy": found["mean_entropy"]}
+        for row, found in zip(made, measured, strict=True)
+    ]

@@ -10,7 +10,6 @@ that a run that was killed and goes on at a chunk's start computes what an undis
 """
 
 import math
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -23,7 +22,9 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
 from winnow.core.ids import canonical_json, content_key
 from winnow.core.log import log
-from winnow.core.model_folder import refuse_code
+from winnow.core.model_folder import source_of_weights
+from winnow.models import engine
+from winnow.models.engine import start_engine
 from winnow.scoring import prompting
 from winnow.scoring.checklist import Item
 from winnow.scoring.judge import Answer, Identity, Judgement, Variant
@@ -32,9 +33,8 @@ ATTEMPTS = 3  # in batch mode: the first, and two more in other orders
 LEAST_REVIEW_TOKENS = 256  # a judge that can be shown no more of a review than this is set up wrongly
 
 _TEXT = "\u241ewinnow review\u241e"  # stands for the review while the chat template is filled in
-_CPU_CACHE_BYTES = 2 << 30
-# A block is the least that the prefix cache shares; the default on a CPU, 128 tokens, is half a short review.
-_CPU_ENGINE: dict[str, Any] = {"kv_cache_memory_bytes": _CPU_CACHE_BYTES, "block_size": 32, "enforce_eager": True}
+
+_STRUCTURED = {"backend": "xgrammar", "disable_any_whitespace": True}
 
 Ids = list[int]
 
@@ -65,7 +65,7 @@ class Vllm:
         model = read_base_model(self._folder)
         manifest = read_json(self._folder / "manifest.json")
         weights = model.revision or content_key([canonical_json(manifest["weights"])])
-        own = Path(__file__).read_text(encoding="utf-8")
+        own = "".join(Path(file).read_text(encoding="utf-8") for file in (__file__, engine.__file__))
         shaping = {"thinking", "thinking_tokens", "min_mass", "max_model_len", "dtype", "engine", "gpu"}
         settings = self._settings.model_dump(mode="json", include=shaping)
         return Identity(
@@ -223,32 +223,14 @@ class Vllm:
     def _engine(self) -> Any:
         """Start the engine."""
         settings = self._settings
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-        if settings.gpu <= 1:
-            # In this process: the schedule, and so the last digits, depend on nothing but the requests.
-            os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        from vllm import LLM  # noqa: PLC0415
-
-        model = read_base_model(self._folder)
-        for folder in (self._folder, *((Path(model.source),) if model.revision is None else ())):
-            refuse_code(folder)
-        log(f"starting vllm {version('vllm')} with {model.source}")
-        options = {
-            "model": model.source,
-            "revision": model.revision,
-            "tokenizer_revision": model.revision,
-            "dtype": settings.dtype,
-            "max_model_len": settings.max_model_len,
-            "tensor_parallel_size": max(1, settings.gpu),
-            "seed": settings.seed,
-            "enable_prefix_caching": True,
-            "load_format": "safetensors",
-            "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
-        }
-        engine = LLM(**options | ({} if settings.gpu else _CPU_ENGINE) | settings.engine)
-        log("the engine is ready")
-        return engine
+        return start_engine(
+            source_of_weights(self._folder, None),
+            gpus=settings.gpu,
+            dtype=settings.dtype,
+            max_model_len=settings.max_model_len,
+            seed=settings.seed,
+            **{"structured_outputs_config": _STRUCTURED} | settings.engine,
+        )
 
     def _generate(self, prompts: list[Ids], sampling: Any) -> list[Any]:
         """Return the one completion of each prompt, in their order."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from winnow.core.config.base import Count, GpuModel, Modality, Name, Positive, Settings, Stage
+from winnow.core.config.base import Count, GpuModel, Modality, Name, Positive, PositiveShare, Settings, Stage
 
 
 class Guard(Settings):
@@ -103,6 +103,11 @@ class Run(Settings):
     runtime: Positive = Field(240, description="minutes, for the first attempt")
 
 
+def area_of_images(max_pixels: int | None, min_pixels: int | None) -> dict[str, int]:
+    """Return {max_pixels, min_pixels}; empty where either is null."""
+    return {} if max_pixels is None or min_pixels is None else {"max_pixels": max_pixels, "min_pixels": min_pixels}
+
+
 class ResolvedRun(Settings):
     """A run as a trainer gets it: names resolved, sweep expanded, recipe and overrides merged."""
 
@@ -128,9 +133,7 @@ class ResolvedRun(Settings):
     @property
     def pixels(self) -> dict[str, int]:
         """The area of images, {max_pixels, min_pixels}; empty where the model is shown none."""
-        if self.max_pixels is None or self.min_pixels is None:
-            return {}
-        return {"max_pixels": self.max_pixels, "min_pixels": self.min_pixels}
+        return area_of_images(self.max_pixels, self.min_pixels)
 
     @property
     def is_adapter(self) -> bool:
@@ -149,13 +152,52 @@ class ResolvedRun(Settings):
         return tuple(name for name in named if isinstance(name, str))
 
 
+class Generation(Settings):
+    """Responses that every run writes to the same held-out prompts, and by what engine."""
+
+    backend: Literal["transformers", "vllm"] = Field(
+        "transformers", description="transformers: prompt by prompt, for few and short ones; vllm: for many, on GPUs"
+    )
+    prompts: Count = Field(12, description="held-out prompts that are answered, drawn by id hash; 0 generates nothing")
+    samples: Count = Field(2, description="responses drawn for each prompt, besides the greedy one")
+    temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="of the drawn ones")
+    top_p: PositiveShare = Field(1.0, description="drawn from the most probable tokens that make up this share")
+    max_new_tokens: Positive = Field(512, description="where a response is cut off")
+    batch_size: Positive = Field(8, description="responses to one prompt made at once; backend transformers")
+    seed: Count = Field(0, description="of what is drawn, with the prompt's id and the number of the response")
+    gpu: Count = Field(0, description="GPUs of a job, over which vllm divides the model; 0 generates on the CPU")
+    gpu_model: GpuModel | None = Field(None, description="SLURM's name of their kind; null: config.yaml's gpus.model")
+    threads: Positive = 8
+    mem_mb: Positive = 16_000
+    runtime: Positive = Field(120, description="minutes, for the first attempt")
+
+    @model_validator(mode="after")
+    def _one_gpu_at_most(self) -> Self:
+        if self.backend == "transformers" and self.gpu > 1:
+            raise ValueError(f"gpu is {self.gpu}, and backend transformers uses one: set 1, or backend vllm")
+        return self
+
+
+class GenerationJob(Settings):
+    """What generate_responses.py is told."""
+
+    run: str = Field(description="a run, or base_<modality>")
+    generation: Generation = Field(default_factory=Generation)
+    max_pixels: Positive | None = None  # of the modality, null where it shows no images
+    min_pixels: Positive | None = None
+
+    @property
+    def pixels(self) -> dict[str, int]:
+        """The area of images, {max_pixels, min_pixels}; empty where the model is shown none."""
+        return area_of_images(self.max_pixels, self.min_pixels)
+
+
 class Evaluation(Settings):
     """What is measured on held-out prompts after training."""
 
     max_loss_rows: Positive = Field(200, description="held-out responses for loss and perplexity, drawn by id hash")
-    samples: Count = Field(6, description="held-out prompts for which responses are generated and shown")
-    max_new_tokens: Positive = 256
-    batch_size: Positive = 4
+    generation: Generation = Field(default_factory=Generation)
+    batch_size: Positive = Field(4, description="responses scored at once")
     gpu: Count = 0
     gpu_model: GpuModel | None = Field(None, description="SLURM's name of their kind; null: config.yaml's gpus.model")
     threads: Positive = 8

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.corpus.decisions import read_decision
-from winnow.corpus.ratings import read_rating
+from winnow.graders.ratings import read_rating
 
 TEN = tuple(map(float, range(1, 11)))
 

@@ -72,20 +72,27 @@ def encode(tokenizer: Any, prompt: Messages, completion: Messages, place: str) -
     return Encoded((*head, *response), len(head))
 
 
-def show_images(encoded: Encoded, processor: Any, images: Sequence[str], place: str) -> Encoded:
-    """Return a row with as many tokens for each of its images as the model reads.
+def expand_prompt(ids: Sequence[int], processor: Any, images: Sequence[str], place: str) -> tuple[int, ...]:
+    """Return token ids with as many tokens for each image as the model reads.
 
     Args:
-        encoded: the row, with one token for each image.
-        processor: of the model.
+        ids: with one token for each image.
+        processor: of the model; None where it is shown none.
         images: paths of the images, in the prompt's order.
         place: names the row in an error.
 
     Raises:
         WinnowError: if the prompt does not show as many images as the row has.
     """
+    if processor is None:
+        return tuple(ids)
     try:
-        ids = expand_images(encoded.ids, processor, images)
+        return expand_images(ids, processor, images)
     except ValueError as error:
         raise WinnowError(place, f"has {error}", "render the rows again") from error
+
+
+def show_images(encoded: Encoded, processor: Any, images: Sequence[str], place: str) -> Encoded:
+    """Return a row with as many tokens for each of its images as the model reads; see `expand_prompt`."""
+    ids = expand_prompt(encoded.ids, processor, images, place)
     return Encoded(ids, len(ids) - encoded.response_tokens, tuple(images))
