@@ -84,6 +84,7 @@ def main() -> None:
         outputs={"generations": args.generations},
         settings=job.model_dump(mode="json", exclude={"generation": set(SCHEDULING)}),
         counts={"generations": tally.as_dict()},
+        software=["torch", "transformers", "tokenizers", "vllm"],
         weights=weights,
         engine=dict(backend.identity),
         prompts=len(prompts),

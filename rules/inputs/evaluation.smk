@@ -90,15 +90,20 @@ def evaluation_spec(wildcards):
     return spec(settings | shown_pixels(wildcards) | {"run": run, "seed": seed})
 
 
+def generation_of(wildcards):
+    """Return how a run or pseudo-run generates, in its modality."""
+    return study_of(wildcards).evaluation.generation.of(evaluated_modality(wildcards))
+
+
 def generation_spec(wildcards):
     """Return the spec of generating responses with one run or pseudo-run."""
-    settings = without_scheduling(study_of(wildcards).evaluation.generation.model_dump(mode="json"))
+    settings = without_scheduling(generation_of(wildcards).model_dump(mode="json"))
     return spec({"run": wildcards.evaluated, "generation": settings} | shown_pixels(wildcards))
 
 
 def generation_kind(wildcards):
-    """Return the kind of environment that a study's generating engine needs."""
-    if study_of(wildcards).evaluation.generation.backend != "vllm":
+    """Return the kind of environment that a run's generating engine needs."""
+    if generation_of(wildcards).backend != "vllm":
         return "train"
     require_judge_interpreter()
     return "judge"

@@ -91,6 +91,13 @@ TARGETS = {
     "results/demo/runs/dpo_clean-beta0.1/manifest.json": ONE_DPO,
     "results/demo/models/text/manifest.json": {MODELS[0], CORPUS[0]},
     "evaluation": {*VALIDATION, *ALL, *EVALUATION},
+    "results/demo/judged/generated-papers/1-of-2.jsonl": {
+        *VALIDATION,
+        *ALL,
+        *(job for job in EVALUATION[1:] if not job.startswith("Evaluating")),
+        "Reading the generated responses of demo",
+        "Judging generated-papers of demo, shard 1 of 2",
+    },
     "cards": {*VALIDATION, *ALL, *EVALUATION[1:], *CARDS},
     "report": {*DATASETS, *ALL, *EVALUATION, *REPORT},
     "all": {*DATASETS, *ALL, *EVALUATION, *REPORT},

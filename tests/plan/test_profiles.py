@@ -26,7 +26,7 @@ PUBLISHED = {
     ("Validating", 6): "cpu=1 mem_mb=6000 runtime=60",
     ("Exporting", 2): "cpu=1 mem_mb=4000 runtime=30",
     ("Training", 6): TRAINING,
-    ("Generating", 9): "gpu=1 cpu=8 mem_mb=64000 runtime=240",
+    ("Generating", 9): "gpu=1 cpu=8 mem_mb=64000 runtime=480",
     ("Evaluating", 9): "gpu=1 cpu=8 mem_mb=64000 runtime=240",
     ("Comparing", 1): "cpu=1 mem_mb=4000 runtime=30",
     ("Writing the report", 1): "cpu=1 mem_mb=4000 runtime=30",

@@ -105,6 +105,19 @@ def test_a_key_on_images_that_would_do_nothing_is_refused(checkout, modality, ke
     assert f"changed.yaml, key modalities.{modality}.{key}: changes nothing" in said
 
 
+def test_an_engine_that_cannot_show_images_is_refused_before_any_job(checkout):
+    vllm = {"generation": {"backend": "vllm"}}
+    said = message(checkout, evaluation=vllm)
+    assert "vllm answers prompts of text alone here, and clean_images shows images" in said
+    assert "backends: {clean_images: transformers}" in said
+    vllm["generation"]["backends"] = {"clean_images": "transformers", "vision": "transformers"}
+    generation = load(checkout, evaluation=vllm).evaluation.generation
+    assert [generation.of(name).backend for name in ("clean", "vision")] == ["vllm", "transformers"]
+    unknown = {"generation": {"backends": {"vision": "vllm"}}}
+    assert "'vision' is not defined" in message(checkout, modalities={"vision": None}, evaluation=unknown)
+    assert "backend transformers uses one" in message(checkout, evaluation={"generation": {"gpu": 2}})
+
+
 def test_modalities_that_show_images_have_the_published_sizes(checkout):
     plain = {"model": "vision", "max_pixels": None, "max_images": None}  # null: as if demo did not set them
     study = load(checkout, modalities={"clean_images": plain, "vision": plain})

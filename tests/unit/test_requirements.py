@@ -29,7 +29,7 @@ SHAPES_A_VERDICT = (
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!]+")
 _RULE = re.compile(r"^(?=(?:use )?rule \w)", re.MULTILINE)
 # A judge is a language model in vLLM or a quick rule: one function says which, wherever it is asked.
-_JUDGE = "judge_kind(wildcards)"
+_BY_BACKEND = {"judge_responses": "judge_kind(wildcards)", "generate_responses": "generation_kind(wildcards)"}
 
 
 def canonical(name):
@@ -93,7 +93,7 @@ def kind_of_script(name):
     text = (ROOT / "workflow_scripts" / f"{name}.py").read_text()
     kinds = re.findall(r"\brun\(main, environment=(?:\"(\w+)\"|environment)\)", text)
     assert len(kinds) == 1, name
-    return kinds[0] or _JUDGE
+    return kinds[0] or _BY_BACKEND[name]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -152,11 +152,18 @@ class ResolvedRun(Settings):
         return tuple(name for name in named if isinstance(name, str))
 
 
+Engine = Literal["transformers", "vllm"]
+
+
 class Generation(Settings):
     """Responses that every run writes to the same held-out prompts, and by what engine."""
 
-    backend: Literal["transformers", "vllm"] = Field(
+    backend: Engine = Field(
         "transformers", description="transformers: prompt by prompt, for few and short ones; vllm: for many, on GPUs"
+    )
+    backends: dict[Modality, Engine] = Field(
+        default_factory=dict,
+        description="of single modalities, where it is another; images want transformers",
     )
     prompts: Count = Field(12, description="held-out prompts that are answered, drawn by id hash; 0 generates nothing")
     samples: Count = Field(2, description="responses drawn for each prompt, besides the greedy one")
@@ -173,9 +180,13 @@ class Generation(Settings):
 
     @model_validator(mode="after")
     def _one_gpu_at_most(self) -> Self:
-        if self.backend == "transformers" and self.gpu > 1:
+        if self.gpu > 1 and "transformers" in {self.backend, *self.backends.values()}:
             raise ValueError(f"gpu is {self.gpu}, and backend transformers uses one: set 1, or backend vllm")
         return self
+
+    def of(self, modality: Modality) -> Self:
+        """Return the settings of one modality, with its engine as the only one."""
+        return self.model_copy(update={"backend": self.backends.get(modality, self.backend), "backends": {}})
 
 
 class GenerationJob(Settings):
