@@ -68,7 +68,7 @@ rule align_heldout:
 rule generate_responses:
     input:
         code=code("generate_responses"),
-        model=lambda wildcards: f"{evaluated_model(wildcards)}/manifest.json",
+        model=generating_model,
         run=evaluated_ready,
         heldout=heldout_table,
     output:

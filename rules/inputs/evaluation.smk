@@ -103,10 +103,14 @@ def generation_spec(wildcards):
 
 def generation_kind(wildcards):
     """Return the kind of environment that a run's generating engine needs."""
-    if generation_of(wildcards).backend != "vllm":
-        return "train"
-    require_judge_interpreter()
-    return "judge"
+    return "judge" if generation_of(wildcards).backend == "vllm" else "train"
+
+
+def generating_model(wildcards):
+    """Return the manifest of the base model of a run or pseudo-run that generates, once there is a Python for it."""
+    if generation_kind(wildcards) == "judge":
+        require_judge_interpreter()
+    return f"{evaluated_model(wildcards)}/manifest.json"
 
 
 def shown_pixels(wildcards):

@@ -28,7 +28,7 @@ SHAPES_A_VERDICT = (
 )
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!]+")
 _RULE = re.compile(r"^(?=(?:use )?rule \w)", re.MULTILINE)
-# A judge is a language model in vLLM or a quick rule: one function says which, wherever it is asked.
+# A judge, or what generates, is vLLM or something else: one function says which, wherever it is asked.
 _BY_BACKEND = {"judge_responses": "judge_kind(wildcards)", "generate_responses": "generation_kind(wildcards)"}
 
 

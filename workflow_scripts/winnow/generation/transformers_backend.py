@@ -33,7 +33,7 @@ def draw_token(logits: torch.Tensor, uniform: float, *, temperature: float, top_
         top_p: in (0, 1].
     """
     probabilities, tokens = (logits.double() / temperature).softmax(-1).sort(descending=True, stable=True)
-    cumulated = probabilities.cumsum(-1)
+    cumulated = probabilities.cpu().cumsum(-1)  # on a GPU the order of such a sum is not fixed
     kept = int((cumulated < top_p).sum()) + 1  # the token that reaches the share is in
     cumulated = cumulated[:kept]
     place = int(torch.searchsorted(cumulated, uniform * float(cumulated[-1]), right=True))
