@@ -84,7 +84,9 @@ def measure_samples(loaded: LoadedModel, table: Path, generations: Path, batch_s
                 key = {"id": row["id"], "prompt_id": row["prompt_id"]}
                 yield key, Encoded((*ids, *row["token_ids"]), len(ids), prompt.images)
 
+    progress = Progress("generated responses")
     for key, (logp, entropy), tokens in response_logps_and_entropies(loaded, encoded(), batch_size):
+        progress.step()
         yield {**key, "nats": round(-logp, 6), "tokens": tokens, "mean_entropy": round(entropy, 6)}
 
 

@@ -61,9 +61,9 @@ def generate(
         finished = Finished(folder / "chunks.jsonl")
         if finished.chunks:
             log(f"{len(finished.chunks):,} of {len(chunks):,} chunks of prompts were generated before")
-        open_chunks = chunks[len(finished.chunks) :]
-        progress = Progress("prompts answered", sum(map(len, open_chunks)))
-        for chunk in open_chunks:
+        before = len(finished.chunks)
+        progress = Progress("prompts answered", len(prompts), done=sum(map(len, chunks[:before])))
+        for chunk in chunks[before:]:
             asked = [requests_of(prompt, settings) for prompt in chunk]
             made = iter(backend.generate([request for of_prompt in asked for request in of_prompt]))
             finished.add([[next(made) for _ in of_prompt] for of_prompt in asked])

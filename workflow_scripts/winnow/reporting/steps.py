@@ -181,6 +181,13 @@ STEPS = (
         "evaluation/heldout/{modality}.align.manifest.json",
         _modalities,
     ),
+    Step(
+        "Generating responses",
+        "generate_responses/{evaluated}",
+        "evaluation/heldout/{evaluated}/generations.manifest.json",
+        _evaluated,
+    ),
+    Step("Reading generated responses", "gather_generations", "evaluation/heldout/responses.manifest.json"),
     Step("Evaluating runs", "evaluate_run/{evaluated}", "evaluation/heldout/{evaluated}/metrics.json", _evaluated),
     Step("Comparing runs", "compare_runs", "comparison/comparison.json", _once),
     Step(
