@@ -26,7 +26,11 @@ def runs_of_words(text: str) -> Runs:
 
 
 def known_runs(texts: Iterable[str]) -> Runs:
-    """Return the different runs of many texts, ascending: 8 bytes each in memory, twice that while they are merged."""
+    """Return the different runs of many texts, ascending.
+
+    Memory is 8 bytes for each, and three times that and 100 MB while they are merged. A review of 400 words has nearly
+    400: a million training reviews would take 3.2 GB, ten thousand take 32 MB.
+    """
     known, waiting, held = np.empty(0, np.uint64), [], 0
     for text in texts:
         waiting.append(runs_of_words(text))

@@ -78,7 +78,7 @@ def best_cut(rated: Sequence[tuple[float, bool]]) -> tuple[float, float] | None:
 
 
 def _on_unit(rating: float, scale: Scale) -> float:
-    return (rating - scale[0]) / (scale[-1] - scale[0])
+    return (rating - scale[0]) / ((scale[-1] - scale[0]) or 1.0)
 
 
 def fit_thresholds(papers: Iterable[RatedPaper], scales: Collection[Scale]) -> dict[Scale, Threshold]:
