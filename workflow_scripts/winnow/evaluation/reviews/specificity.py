@@ -21,8 +21,8 @@ _PART = (
     r"sections?|secs?\.?|figures?|figs?\.?|tables?|tabs?\.|equations?|eqn?s?\.?|lines?|pages?|pp?\.|theorems?|thm\.?"
     r"|lemmas?|propositions?|corollary|definitions?|assumptions?|algorithms?|alg\.|appendix|appendices|app\.|footnotes?"
 )
-# A number, or an appendix's letter; "I" is more often the reviewer.
-_PLACE = r"\(?(?:[A-Z]?\d{1,4}(?:\.\d{1,3}){0,3}[a-z]?\b|[A-HJ-Z](?:\.\d{1,3}){0,3}\b)\)?"
+# A number, or an appendix's letter; "I" is more often the reviewer, and L17 is a line of its own.
+_PLACE = r"\(?(?:[A-KM-Z]?\d{1,4}(?:\.\d{1,3}){0,3}[a-z]?\b|[A-HJ-Z](?:\.\d{1,3}){0,3}\b)\)?"
 _REFERENCE = re.compile(
     rf"(?:\b(?i:{_PART})[\s~]*|§+\s*|\b[lL]\.?(?=\d)){_PLACE}(?:\s?(?:,|and|&|-|–|to)\s?{_PLACE}){{0,20}}"
 )
