@@ -295,3 +295,15 @@ def test_what_no_run_generated_is_refused(tmp_path):
     assert done.returncode == 2
     assert "has 1 responses that no run generated, sft_clean/p1/0" in done.stderr
     assert not (tmp_path / "measured.manifest.json").exists()
+
+
+def test_a_study_that_generates_nothing_has_no_rows(tmp_path):
+    arguments = world(tmp_path)
+    for run in ("sft_clean", "base_clean"):
+        (tmp_path / run / "generations.jsonl").write_text("")
+    write_table(tmp_path / "responses.parquet", [], RESPONSES, ["response_id"])
+    done = measure(arguments)
+    assert done.returncode == 0, done.stderr
+    rows, manifest = results(tmp_path)
+    assert rows == {}
+    assert manifest["sets"] == {"human": {"human": {"distinct_2": None, "self_bleu": None}}}

@@ -18,17 +18,20 @@ _CITATION = re.compile(
     r"|\b[aA]r[xX]iv[:\s]\s?\d{4}\.\d{4,5}\b"
 )
 _PART = (
-    r"sections?|secs?\.?|figures?|figs?\.?|tables?|tabs?\.|equations?|eqn?s?\.?|lines?|pages?|pp?\.|theorems?|thm\.?"
-    r"|lemmas?|propositions?|corollary|definitions?|assumptions?|algorithms?|alg\.|appendix|appendices|app\.|footnotes?"
+    r"sections?|sect?s?\.?|figures?|figs?\.?|tables?|tabs?\.|equations?|eqn?s?\.?|lines?|pages?|pgs?\.?|pp?\.|theorems?|thm\.?"
+    r"|lemmas?|propositions?|props?\.|corollary|definitions?|defs?\.|assumptions?|algorithms?|algo?\.?|remarks?"
+    r"|paragraphs?|sentences?|appendix|appendices|app\.|footnotes?"
 )
-# A number, or an appendix's letter; "I" is more often the reviewer, and L17 is a line of its own.
-_PLACE = r"\(?(?:[A-KM-Z]?\d{1,4}(?:\.\d{1,3}){0,3}[a-z]?\b|[A-HJ-Z](?:\.\d{1,3}){0,3}\b)\)?"
+_LETTERED = r"section|sect?\.?|appendix|app\.|theorem|assumption"
+_COUNT = r"\(?[A-KM-Z]?\d{1,4}(?:\.\d{1,3}){0,3}[a-z]?\b\)?"
+_LETTER = r"[A-HJ-Z]\b(?:\.\d{1,3}){0,3}"  # "I" is more often the reviewer
 _REFERENCE = re.compile(
-    rf"(?:\b(?i:{_PART})[\s~]*|§+\s*|\b[lL]\.?(?=\d)){_PLACE}(?:\s?(?:,|and|&|-|–|to)\s?{_PLACE}){{0,20}}"
+    rf"(?:\b(?i:{_PART})[\s~]*{_COUNT}|§+\s*{_COUNT}|\b[lLpP]\.?{_COUNT}|\b(?i:{_LETTERED})[\s~]+{_LETTER})"
+    rf"(?:\s?(?:,|and|&|-|–|to)\s?{_COUNT}){{0,20}}"
 )
 _QUOTATION = re.compile(r"\"[^\"\n]{2,300}\"|“[^”\n]{2,300}”|``[^'\n]{2,300}''")
-_NUMBERING = re.compile(r"^\s*\(?\d{1,2}[.):](?=\s)", re.MULTILINE)
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?!\w)")
+_NUMBERING = re.compile(r"^\s*\(?#?\d{1,2}[.):-](?=\s)|(?<!\S)\(?#?\d{1,2}\)", re.MULTILINE)  # "2. ", "and (3)"
+_NUMBER = re.compile(r"(?<![\w.])(?<![A-Za-z]-)\d+(?:[.,]\d+)*(?!\w)")  # not the ten of CIFAR-10
 
 PARTS = ("references_per_100", "numbers_per_100", "quotes_per_100", "citations_per_100")
 
