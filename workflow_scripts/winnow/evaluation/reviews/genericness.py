@@ -63,17 +63,18 @@ def distinct_2(texts: Sequence[str]) -> float | None:
 
 
 def self_bleu(texts: Sequence[str]) -> float | None:
-    """Return the mean BLEU, from 0 to 100, of each text with all the others as its references; None for one text.
+    """Return the mean BLEU, from 0 to 100, of each text with all the others as references; None for fewer than two.
 
     Source: Zhu et al. 2018 (Texygen), section 3; computed by sacrebleu for each text, with its tokens and smoothing,
     and with orders that a short text does not have left out (`effective_order`).
 
     Args:
-        texts: one review of each paper; the first `SELF_BLEU_PAPERS` are used.
+        texts: one review of each paper; of those with a word the first `SELF_BLEU_PAPERS` are used. Empty ones would
+            seem to repeat nothing.
     """
     from sacrebleu.metrics import BLEU  # noqa: PLC0415 - not needed where there are no sets
 
-    used = list(texts[:SELF_BLEU_PAPERS])
+    used = [text for text in texts if words(text)][:SELF_BLEU_PAPERS]
     if len(used) < 2:
         return None
     bleu = BLEU(effective_order=True)

@@ -112,7 +112,7 @@ def _generated_rows(reviews: Sequence[Generated], modality: str, world: World) -
             "mean_entropy": review.mean_entropy,
             **_ratings(review.rating, reference, paper, others, world),
             **_text(review.text, review.prompt_id, others, world.training[modality], world),
-            **_checklist(review.identity, world),
+            **_checklist(review.identity, review.text, world),
         }
         head = {"run": review.run, "modality": modality, "id": review.identity, "sample": review.sample}
         head |= {"prompt_id": review.prompt_id, "decoding": review.decoding}
@@ -138,7 +138,7 @@ def _human_rows(world: World) -> Iterator[MeasuredRow]:
             "similarity_to_others": to_others,
             **rated,
             **_text(review.text, prompt, others, training, world),
-            **_checklist(review.identity, world),
+            **_checklist(review.identity, review.text, world),
         }
         head = {"run": HUMAN, "modality": None, "id": review.identity, "sample": None}
         head |= {"prompt_id": prompt, "decoding": HUMAN}
@@ -212,11 +212,13 @@ def _text(text: str, prompt: str, others: Sequence[HumanReview], training: Runs,
     }
 
 
-def _checklist(identity: str, world: World) -> Values:
-    return {
-        "checklist_pass_rate": pass_rate(world.answers.get(identity)),
-        "checklist_pass_rate_second": pass_rate(world.second.get(identity)),
-    }
+def _checklist(identity: str, text: str, world: World) -> Values:
+    """Return the pass rates. A judge has nothing to answer about an empty review, and that is the review's fault: 0."""
+
+    def rate(given: Mapping[str, Answers]) -> float | None:
+        return 0.0 if identity in given and not words(text) else pass_rate(given.get(identity))
+
+    return {"checklist_pass_rate": rate(world.answers), "checklist_pass_rate_second": rate(world.second)}
 
 
 def _mean(numbers: Sequence[float]) -> float | None:

@@ -36,8 +36,8 @@ _NUMBER = re.compile(r"(?<![\w.])(?<![A-Za-z]-)\d+(?:[.,]\d+)*(?!\w)")  # not th
 PARTS = ("references_per_100", "numbers_per_100", "quotes_per_100", "citations_per_100")
 
 
-def specificity(text: str) -> dict[str, float | None]:
-    """Return `specificity` and its four parts, per 100 words; None for a text without words.
+def specificity(text: str) -> dict[str, float]:
+    """Return `specificity` and its four parts, per 100 words; 0 for a text without words, which says nothing.
 
     A range or list ("Figures 2 and 3") is one reference. A number counts once: not as such where it is a part of a
     citation, a reference, or the numbering of a list.
@@ -46,7 +46,7 @@ def specificity(text: str) -> dict[str, float | None]:
     """
     total = len(words(text))
     if not total:
-        return dict.fromkeys(("specificity", *PARTS))
+        return dict.fromkeys(("specificity", *PARTS), 0.0)
     without_citations, citations = _CITATION.subn(" ", text)
     without_references, references = _REFERENCE.subn(" ", without_citations)
     numbers = len(_NUMBER.findall(_NUMBERING.sub("", without_references)))
