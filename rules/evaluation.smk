@@ -168,6 +168,49 @@ rule evaluate_run:
         " --rows {output.rows:q} --metrics {output.metrics:q} > {log:q} 2>&1"
 
 
+rule measure_responses:
+    input:
+        code=code("measure_responses"),
+        responses="results/{study}/evaluation/heldout/responses.parquet",
+        generations=per_evaluated("generations.jsonl"),
+        rows=per_evaluated("rows.jsonl"),
+        prompts=heldout_source("prompts"),
+        corpus=heldout_source("responses"),
+        splits=heldout_source("splits"),
+        judged=lambda wildcards: judged_generations(wildcards, "generated"),
+        second=judged_by_second,
+        scores="results/{study}/scores/review_evaluations.jsonl",
+        training=lambda wildcards: list(training_tables(wildcards).values()),
+    output:
+        measured="results/{study}/evaluation/heldout/measured.jsonl",
+        manifest="results/{study}/evaluation/heldout/measured.manifest.json",
+    log:
+        "results/{study}/logs/measure_responses.log",
+    benchmark:
+        "results/{study}/benchmarks/measure_responses.jsonl"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=each_attempt(6000),
+        runtime=each_attempt(120),
+    params:
+        python=lambda wildcards, resources: PYTHON["report"],
+        pins=PINS["report"],
+        spec=measurement_spec,
+        generations=per_evaluated_arguments("generations.jsonl"),
+        rows=per_evaluated_arguments("rows.jsonl"),
+        second=second_arguments,
+        training=training_arguments,
+    message:
+        asking("Measuring the generated responses of {wildcards.study}")
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --responses {input.responses:q}"
+        " --generations {params.generations:q} --rows {params.rows:q} --prompts {input.prompts:q}"
+        " --corpus {input.corpus:q} --splits {input.splits:q} --judged {input.judged:q} {params.second:q}"
+        " --scores {input.scores:q} --training {params.training:q} --measured {output.measured:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
 rule compare_runs:
     input:
         code=code("compare_runs"),

@@ -140,6 +140,41 @@ def per_evaluated_arguments(file):
     )
 
 
+def measurement_spec(wildcards):
+    """Return the spec of measuring generated responses: the modality of each run and pseudo-run."""
+    study = study_of(wildcards)
+    runs = {f"base_{modality}": modality for modality in study.modalities}
+    return spec({"runs": runs | {name: run.modality for name, run in study.runs.items()}})
+
+
+def judged_by_second(wildcards):
+    """Return what a study's second judge said: of generated responses, and of the sample of human ones that it read."""
+    signal, corpus = study_of(wildcards).signal, heldout_corpus(wildcards)
+    if signal.reliability.second_judge is None:
+        return []
+    sample = judged(wildcards, ["second"], corpora=[corpus]) if "second" in compared_kinds(signal) else []
+    return [*judged_generations(wildcards, "generated_second"), *sample]
+
+
+def second_arguments(wildcards, input):
+    """Return `--judged-second PATH ...`, or nothing without a second judge."""
+    return flagged("--judged-second", input.second)
+
+
+def training_tables(wildcards):
+    """Return what the runs of each modality were trained on: (modality, dataset) → table."""
+    pairs = sorted({(run.modality, run.dataset) for run in study_of(wildcards).runs.values()})
+    return {
+        (modality, dataset): f"results/{wildcards.study}/datasets/{dataset}/{modality}/train.parquet"
+        for modality, dataset in pairs
+    }
+
+
+def training_arguments(wildcards):
+    """Return MODALITY=PATH arguments of those tables."""
+    return [f"{modality}={path}" for (modality, _), path in training_tables(wildcards).items()]
+
+
 def per_run(file):
     """Return a function from wildcards to one file of every run."""
     return lambda wildcards: [f"results/{wildcards.study}/runs/{run}/{file}" for run in study_of(wildcards).runs]

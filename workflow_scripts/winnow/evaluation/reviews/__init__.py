@@ -1,0 +1,1 @@
+"""Metrics of single reviews: small pure functions, a file for each subject."""
