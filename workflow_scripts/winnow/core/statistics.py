@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -109,21 +109,18 @@ def bootstrap_tail(clusters: int, level: float = 0.95) -> float:
     return NormalDist().cdf(math.sqrt(clusters / (clusters - 1)) * quantile)
 
 
-def resampled_totals(totals: Totals, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -> Totals:
-    """Return the column totals of clusters drawn with replacement. Shape: [clusters, columns] → [draws, columns].
+def drawn_times(clusters: int, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -> Iterator[Totals]:
+    """Yield how often each cluster is drawn, in draws of as many as there are. Blocks of shape: [·, clusters].
 
-    The same number of clusters and the same seed give the same draws, whatever the columns are: totals of two calls
-    belong together, draw by draw.
+    The same number of clusters and the same seed give the same draws: statistics of two calls belong together.
     """
-    generator, clusters = np.random.default_rng(seed), len(totals)
+    generator = np.random.default_rng(seed)
     block = max(1, _CELLS_AT_ONCE // clusters)
-    found = np.empty((draws, totals.shape[1]))
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         drawn = generator.integers(0, clusters, (rows, clusters)) + clusters * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
-        found[start : start + rows] = times @ totals
-    return found
+        yield times.astype(np.float64)
 
 
 def bootstrap_interval(values: Totals, clusters: int, level: float = 0.95) -> tuple[float, float] | None:
@@ -171,5 +168,5 @@ def cluster_bootstrap(
     value = float(statistic(totals.sum(axis=0, keepdims=True))[0])
     if len(totals) == 1:
         return Estimate(value, None, 1)
-    drawn = statistic(resampled_totals(totals, seed=seed, draws=draws))
-    return Estimate(value, bootstrap_interval(drawn, len(totals), level), len(totals))
+    drawn = [statistic(times @ totals) for times in drawn_times(len(totals), seed=seed, draws=draws)]
+    return Estimate(value, bootstrap_interval(np.concatenate(drawn), len(totals), level), len(totals))

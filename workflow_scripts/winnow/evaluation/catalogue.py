@@ -118,17 +118,17 @@ _ALL = (
         "",
         "higher",
         "set",
-        "Spearman's correlation over papers between the mean rating given and the mean human rating; papers without a "
-        "read rating are left out, so read it with the share of ratings read.",
+        "Spearman's correlation over responses between the rating and the mean of the paper's (other) human ratings, "
+        "within each scale. Unread ratings are left out, so read it with the share of ratings read.",
     ),
     Metric(
         "pairwise_ranking_accuracy",
-        "Pairs of papers ranked rightly",
+        "Pairs ranked rightly",
         "share",
         "higher",
         "set",
-        "Of all pairs of papers of one scale that people rated differently, the share that the ratings order as people "
-        "did; equal ratings count half, a paper without a read rating counts as wrong.",
+        "Of all pairs of responses to two papers that people rated differently, the share that the ratings order as "
+        "people did; equal ratings count half, an unread one is wrong.",
     ),
     Metric(
         "rating_sd",
