@@ -10,7 +10,7 @@ from winnow.evaluation.set_statistics import set_statistics
 
 
 def drawn(rows, times, prompts):
-    """The rows of each prompt as often as it was drawn, every copy a paper of its own but for its name."""
+    """The rows of each prompt as often as it was drawn, copies of a paper being the same paper."""
     of_prompt = {prompt: [row for row in rows if row["prompt_id"] == prompt] for prompt in prompts}
     return [
         row

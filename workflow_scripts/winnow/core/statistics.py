@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 BOOTSTRAP_DRAWS = 10_000
 _CELLS_AT_ONCE = 2_000_000  # clusters drawn at once: 16 MB of indices
+_CELLS_KEPT = 3_000_000  # draws for the same number of clusters are asked for again and again
 
 Totals = NDArray[np.float64]
 
@@ -109,11 +110,17 @@ def bootstrap_tail(clusters: int, level: float = 0.95) -> float:
     return NormalDist().cdf(math.sqrt(clusters / (clusters - 1)) * quantile)
 
 
-def drawn_times(clusters: int, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -> Iterator[Totals]:
-    """Yield how often each cluster is drawn, in draws of as many as there are. Blocks of shape: [·, clusters].
+def drawn_times(clusters: int, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -> Iterable[Totals]:
+    """Return how often each cluster is drawn, in draws of as many as there are. Blocks of shape: [·, clusters].
 
     The same number of clusters and the same seed give the same draws: statistics of two calls belong together.
     """
+    if draws * clusters <= _CELLS_KEPT:
+        return _kept_times(clusters, seed, draws)
+    return _blocks(clusters, seed, draws)
+
+
+def _blocks(clusters: int, seed: int, draws: int) -> Iterator[Totals]:
     generator = np.random.default_rng(seed)
     block = max(1, _CELLS_AT_ONCE // clusters)
     for start in range(0, draws, block):
@@ -121,6 +128,11 @@ def drawn_times(clusters: int, *, seed: int, draws: int = BOOTSTRAP_DRAWS) -> It
         drawn = generator.integers(0, clusters, (rows, clusters)) + clusters * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
         yield times.astype(np.float64)
+
+
+@lru_cache(maxsize=4)
+def _kept_times(clusters: int, seed: int, draws: int) -> tuple[Totals, ...]:
+    return tuple(_blocks(clusters, seed, draws))
 
 
 def bootstrap_interval(values: Totals, clusters: int, level: float = 0.95) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from winnow.evaluation.resampling import (
     Numbers,
     Statistic,
     bounds,
+    divided,
     intervals,
     mean_of,
     rounded,
@@ -18,6 +19,7 @@ from winnow.evaluation.resampling import (
 )
 from winnow.evaluation.set_metrics import SET_FUNCTIONS, wasserstein_to_human
 from winnow.evaluation.set_statistics import set_statistics
+from winnow.evaluation.significance import t_interval
 
 # With fewer, intervals from resampling are too narrow (docs/statistics.md).
 FEW_PROMPTS = 8
@@ -40,12 +42,21 @@ def _share_interval(sums: Numbers, counts: Numbers) -> tuple[float, float] | Non
     return None
 
 
+def _interval_of_few(name: str, sums: Numbers, counts: Numbers) -> tuple[float, float] | None:
+    """Return Student's interval of a mean over rows of few prompts, which for a share ends at 0 and 1."""
+    told = counts > 0
+    interval = t_interval(divided(sums[told], counts[told]), float(sums.sum() / max(1, counts.sum())))
+    if interval is None or METRICS[name].kind != "share":
+        return interval
+    return max(0.0, interval[0]), min(1.0, interval[1])
+
+
 def row_values(rows: Sequence[Row], names: Sequence[str] = ROW_METRICS) -> dict[str, dict[str, Any]]:
     """Return the mean of each metric over the rows that have it.
 
     Returns:
         metric → n (rows with a value), missing (rows without), prompts (of the n), value, interval, which resamples
-        prompts, or is Wilson's for shares of one row per prompt.
+        prompts, or is Wilson's for shares of one row per prompt, or Student's where there are few prompts.
     """
     prompts = prompts_of(rows)
     totals = {name: totals_by_prompt(rows, prompts, name) for name in names}
@@ -55,7 +66,9 @@ def row_values(rows: Sequence[Row], names: Sequence[str] = ROW_METRICS) -> dict[
         is_share = METRICS[name].kind == "share" and counts.any()
         if is_share and (interval := _share_interval(sums, counts)) is not None:
             known[name] = interval
-        elif (counts > 0).sum() > 1:
+        elif (counts > 0).sum() < FEW_PROMPTS:
+            known[name] = _interval_of_few(name, sums, counts)
+        else:
             statistics[name] = mean_of(sums, counts)
     known |= intervals(statistics, len(prompts))
     return {

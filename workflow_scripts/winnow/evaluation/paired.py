@@ -43,7 +43,7 @@ _NOTHING: dict[str, Any] = {"test": None, "verdict": None} | dict.fromkeys(
 
 
 def mean_log_words(rows: Sequence[Row], prompts: Sequence[str]) -> Numbers:
-    """Return the mean logarithm of each prompt's lengths in words, an empty response counting as one. Shape: [prompts]."""
+    """Return the mean log of each prompt's lengths in words, an empty response counting as one. Shape: [prompts]."""
     place = {prompt: number for number, prompt in enumerate(prompts)}
     sums, counts = np.zeros(len(prompts)), np.zeros(len(prompts))
     for row in rows:
@@ -99,7 +99,7 @@ def _difference_interval(name: str, differences: Numbers, drawn: Numbers | None)
     if METRICS[name].kind == "share" and not differences.any():
         return never_different_interval(len(differences))
     if len(differences) < FEW_PROMPTS or drawn is None:
-        return t_interval(differences)
+        return t_interval(differences, float(differences.mean()))
     return bootstrap_interval(drawn, len(differences))
 
 

@@ -61,7 +61,7 @@ def resample(statistics: Mapping[str, Statistic], prompts: int) -> dict[str, Num
 
 
 def intervals(statistics: Mapping[str, Statistic], prompts: int) -> dict[str, tuple[float, float] | None]:
-    """Return the 95 % interval of each statistic; None where there is one prompt or the statistic hardly ever exists."""
+    """Return the 95 % interval of each statistic; None for one prompt or a statistic that hardly ever exists."""
     if prompts < 2:
         return dict.fromkeys(statistics)
     return {name: bootstrap_interval(values, prompts) for name, values in resample(statistics, prompts).items()}

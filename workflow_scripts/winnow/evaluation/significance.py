@@ -37,11 +37,11 @@ class Tested:
 
 @lru_cache(maxsize=4)
 def _signs(prompts: int) -> Numbers:
-    """Return +1 and -1 for each prompt: every pattern where there are few, drawn ones otherwise. Shape: [·, prompts]."""
+    """Return +1 and -1 for each prompt: all patterns of few prompts, drawn ones of many. Shape: [patterns, prompts]."""
     if prompts <= EXACT_UP_TO:
         patterns = np.arange(2**prompts)[:, None] >> np.arange(prompts) & 1
         return np.asarray(1.0 - 2.0 * patterns)
-    return 1.0 - 2.0 * np.random.default_rng(prompts).integers(0, 2, (SIGN_DRAWS, prompts))
+    return np.asarray(1.0 - 2.0 * np.random.default_rng(prompts).integers(0, 2, (SIGN_DRAWS, prompts)))
 
 
 def sign_flip(differences: Numbers) -> Tested:
@@ -82,9 +82,12 @@ def mcnemar(ours: Numbers, theirs: Numbers) -> Tested:
 
 
 def wilcoxon_p(differences: Numbers) -> float | None:
-    """Return the p of Wilcoxon's signed-rank test, for ratings, whose steps need not be equal. None without differences.
+    """Return the p of Wilcoxon's signed-rank test, for ratings, whose steps need not be equal.
 
     Source: Wilcoxon 1945; scipy.stats.wilcoxon (zeros left out; exact up to 50 prompts without ties).
+
+    Returns:
+        p, two-sided; None where nothing differs.
     """
     from scipy.stats import wilcoxon  # noqa: PLC0415 - takes a second to import
 
@@ -120,13 +123,18 @@ def minimum_detectable(error: float | None) -> float | None:
     return None if error is None else DETECTABLE * error
 
 
-def t_interval(differences: Numbers, level: float = 0.95) -> tuple[float, float] | None:
-    """Return Student's interval of a mean over prompts, for few of them; None for a single one."""
-    if len(differences) < 2:
+def t_interval(means: Numbers, centre: float, level: float = 0.95) -> tuple[float, float] | None:
+    """Return Student's interval from the means of prompts, for few of them; None for a single one.
+
+    Args:
+        means: of each prompt. Shape: [prompts].
+        centre: what the interval is of: their mean, or the mean over rows where prompts have unlike many.
+        level: of the interval.
+    """
+    if len(means) < 2:
         return None
-    mean = float(differences.mean())
-    half = t_quantile((1 + level) / 2, len(differences) - 1) * (standard_error(differences) or 0.0)
-    return mean - half, mean + half
+    half = t_quantile((1 + level) / 2, len(means) - 1) * (standard_error(means) or 0.0)
+    return centre - half, centre + half
 
 
 def never_different_interval(prompts: int, level: float = 0.95) -> tuple[float, float]:

@@ -99,9 +99,9 @@ def decide_sweeps(
 ) -> list[dict[str, Any]]:
     """Return the decision record of each entry of the study that became several settings.
 
-    Seeds of one setting are averaged. Arms whose training raised an alarm lose against arms without. Then the validation
-    number decides (of SFT the loss, of DPO the accuracy of rewards); of equal ones the larger beta, then the smaller KL.
-    Held-out numbers are not looked at.
+    Seeds of one setting are averaged. Arms whose training raised an alarm lose against arms without. Then the
+    validation number decides (of SFT the loss, of DPO the accuracy of rewards); of equal ones the larger beta, then
+    the smaller KL. Held-out numbers are not looked at.
 
     Args:
         runs: of the study.
