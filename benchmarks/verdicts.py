@@ -8,6 +8,7 @@ Prompts differ in difficulty, samples of one prompt are alike, and both runs ans
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class World:
         """The largest difference that is simulated; a share cannot gain more than what is missing to 1."""
         return 0.45 if METRICS[self.metric].kind == "share" else 2.0
 
+    @lru_cache  # noqa: B019 - there are five worlds
     def detectable(self, prompts: int) -> float:
         """Return 2.8 true standard errors of the difference over so many prompts, or the most that is simulated."""
         effect = 0.1
