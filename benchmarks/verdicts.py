@@ -18,9 +18,11 @@ from winnow.core.statistics import bootstrap_interval, drawn_times
 from winnow.evaluation.catalogue import METRICS, PRIMARY
 from winnow.evaluation.estimates import row_values
 from winnow.evaluation.paired import length_controlled, row_differences
-from winnow.evaluation.resampling import BOOTSTRAP_SEED
+from winnow.evaluation.resampling import BOOTSTRAP_SEED, intervals
 from winnow.evaluation.responses_compared import LEVEL, NO_DIFFERENCE, verdicts
 from winnow.evaluation.seeds import crossed_interval, two_level_draws
+from winnow.evaluation.set_metrics import SET_FUNCTIONS
+from winnow.evaluation.set_statistics import decision_statistics, rating_sd, spearman
 from winnow.evaluation.significance import DETECTABLE
 
 Numbers = NDArray[np.float64]
@@ -228,6 +230,50 @@ def length_covered(prompts: int, simulations: int) -> tuple[float, float]:
     return float(first), float(second)
 
 
+SETS = ("accuracy", "macro_f1", "mcc", "rating_sd", "spearman")
+
+
+def rated(generator: np.random.Generator, prompts: int) -> list[dict[str, Any]]:
+    """Return one response to each paper: its rating is people's and noise, its decision is the rating's."""
+    human = generator.uniform(2, 9, prompts)
+    accepted = human + generator.normal(0, 1, prompts) > 6
+    ours = np.clip(np.round(human + generator.normal(0, 2, prompts)), 1, 10)
+    unread = generator.random(prompts) < 0.05
+    return [
+        {
+            "run": "a",
+            "prompt_id": f"p{paper:06d}",
+            "decision": ("reject", "accept")[int(accepted[paper])],
+            "predicted": None if unread[paper] else ("reject", "accept")[int(ours[paper] >= 6)],
+            "human_rating": float(human[paper]),
+            "rating_scale": [1.0, 10.0],
+            "values": {"rating": None if unread[paper] else float(ours[paper]), "decision_correct": 0.0},
+        }
+        for paper in range(prompts)
+    ]
+
+
+def sets_covered(prompts: int, simulations: int) -> dict[str, float]:
+    """Return how often the interval of each metric of a whole set has in it what 20,000 papers give."""
+    generator = np.random.default_rng(prompts)
+    many = rated(np.random.default_rng(0), 20_000)
+    truths = {name: SET_FUNCTIONS[name](many) for name in SETS}
+    found = dict.fromkeys(SETS, 0)
+    for _ in range(simulations):
+        rows = rated(generator, prompts)
+        papers = [row["prompt_id"] for row in rows]
+        made = {
+            **decision_statistics(rows, papers),
+            "rating_sd": rating_sd(rows, papers),
+            "spearman": spearman(rows, papers),
+        }
+        for name, interval in intervals({name: made[name] for name in SETS}, prompts).items():
+            truth = truths[name]
+            assert truth is not None
+            found[name] += interval is not None and holds(interval, truth)
+    return {name: count / simulations for name, count in found.items()}
+
+
 def lines(simulations: int) -> Iterator[str]:
     """Yield the tables."""
     yield "| world | prompts | interval of the difference | plain percentile | false alarms | found at 2.8 SE | value |"
@@ -255,6 +301,12 @@ def lines(simulations: int) -> Iterator[str]:
         for spread in (0.0, 0.1, 0.5):
             first, second = seeds_covered(seeds, 50, spread, simulations // 2)
             yield f"| {seeds} | 50 | {spread} | {first:.3f} | {second:.3f} |"
+    yield ""
+    yield f"| prompts | {' | '.join(SETS)} |"
+    yield "|---" * (1 + len(SETS)) + "|"
+    for prompts in (8, 20, 50, 200):
+        shares_covered = sets_covered(prompts, simulations // 2)
+        yield f"| {prompts} | " + " | ".join(f"{shares_covered[name]:.3f}" for name in SETS) + " |"
     yield ""
     yield "| a pure effect of length | prompts | called none at equal length | as it is |"
     yield "|---|---|---|---|"

@@ -1,4 +1,4 @@
-"""Simulated runs: intervals cover and tests err as often as they say. The bounds are the binomial spread of the counts."""
+"""Simulated runs: intervals cover and tests err as often as they say. Bounds are the binomial spread of the counts."""
 
 import gc
 import importlib.util
@@ -63,6 +63,11 @@ def test_planted_effects_get_their_verdicts_in_a_family(verdicts):
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 0.5), (5, 0.5)])
 def test_intervals_over_seeds_cover(verdicts, seeds, spread):
     assert verdicts.seeds_covered(seeds, 30, spread, 200)[0] >= at_least(0.94, 200)
+
+
+def test_intervals_of_metrics_of_sets_cover(verdicts):
+    for name, covered in verdicts.sets_covered(40, 150).items():
+        assert covered >= at_least(0.93, 150), name
 
 
 def test_a_pure_effect_of_length_is_none_at_equal_length(verdicts):
