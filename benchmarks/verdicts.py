@@ -235,7 +235,7 @@ SETS = ("accuracy", "macro_f1", "mcc", "rating_sd", "spearman")
 
 def rated(generator: np.random.Generator, prompts: int) -> list[dict[str, Any]]:
     """Return one response to each paper: its rating is people's and noise, its decision is the rating's."""
-    human = generator.uniform(2, 9, prompts)
+    human = np.round(3 * generator.uniform(2, 9, prompts)) / 3  # the mean of three
     accepted = human + generator.normal(0, 1, prompts) > 6
     ours = np.clip(np.round(human + generator.normal(0, 2, prompts)), 1, 10)
     unread = generator.random(prompts) < 0.05
@@ -262,11 +262,8 @@ def sets_covered(prompts: int, simulations: int) -> dict[str, float]:
     for _ in range(simulations):
         rows = rated(generator, prompts)
         papers = [row["prompt_id"] for row in rows]
-        made = {
-            **decision_statistics(rows, papers),
-            "rating_sd": rating_sd(rows, papers),
-            "spearman": spearman(rows, papers),
-        }
+        made = {"rating_sd": rating_sd(rows, papers), "spearman": spearman(rows, papers)}
+        made |= decision_statistics(rows, papers)
         for name, interval in intervals({name: made[name] for name in SETS}, prompts).items():
             truth = truths[name]
             assert truth is not None
