@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from winnow.core.files import replacing
 
@@ -88,7 +89,7 @@ def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
         return
     names = comparison["family"]["metrics"]
     tallest = max(len(_lines(comparison, *panel)) for panel in panels)
-    size = (1.6 + 3.4 * len(names), (1.1 + 0.4 * tallest) * len(panels))
+    size = (1.6 + 3.0 * len(names), (1.2 + 0.4 * tallest) * len(panels))
     figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
     grid = figure.subplots(len(panels), len(names), squeeze=False)
     for line, (modality, decoding) in zip(grid, panels, strict=True):
@@ -97,7 +98,9 @@ def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
             _forest(axes, [(label, stage, found[name]) for label, stage, found in rows], labelled=column == 0)
             metric = comparison["metrics"][name]
             hint = {"higher": "→ better", "lower": "← better"}.get(metric["better"], "")
-            axes.set_title(f"{modality}, {decoding}: {metric['title']} {hint}".strip(), fontsize=9)
+            axes.set_title(f"{metric['title']}\n{hint}".strip(), fontsize=9)
+            if column == 0:
+                axes.set_ylabel(f"{modality}, {decoding}", fontsize=9)
     _save(figure, path)
 
 
@@ -121,6 +124,7 @@ def _forest(axes: Axes, rows: Sequence[tuple[str, str, Mapping[str, Any]]], *, l
     axes.grid(axis="x", color="#d9dde3", linewidth=0.8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def draw_decisions(comparison: Mapping[str, Any], path: Path) -> None:
