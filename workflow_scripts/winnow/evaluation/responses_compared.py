@@ -35,7 +35,7 @@ def _same_prompts(runs: Mapping[str, Sequence[Row]], decoding: str) -> None:
             raise WinnowError(
                 f"{name} and {names[0]}",
                 f"have {decoding} responses to different prompts: {lacking} are in one of them only",
-                "measure again: run snakemake with --forcerun measure_responses",
+                "generate again: run snakemake with --forcerun generate_responses",
             )
 
 
