@@ -175,6 +175,14 @@ def test_groups_add_up_to_the_whole(found):
     assert by_year["2018"]["human"]["rating_error"]["n"] == 60
 
 
+def test_papers_without_a_decision_are_a_group_of_their_own():
+    rows = study_rows(prompts=4, samples=0, runs=("base_clean", "sft_clean"))
+    for one in (one for one in rows if one["prompt_id"] == "p001"):
+        one["decision"] = one["values"]["decision_correct"] = None
+    groups = compared(rows, RUNS[:1])["breakdown"]["clean"]["greedy"]["decision"]
+    assert groups["none"]["sft_clean"]["rating_error"]["n"] == 1
+
+
 def test_greedy_and_sampled_are_never_in_one_table(found):
     assert line(found, "sft_clean")["n"] == 40
     assert line(found, "sft_clean", "sampled")["n"] == 120

@@ -40,16 +40,20 @@ def _same_prompts(runs: Mapping[str, Sequence[Row]], decoding: str) -> None:
 
 
 def _groups(runs: Mapping[str, Sequence[Row]], human: Sequence[Row]) -> dict[str, Any]:
-    """Return the primary metrics of every run, people among them, in each group of papers."""
+    """Return the primary metrics of every run, people among them, in each group of papers; "none" is not known."""
+
+    def kind_of(row: Row, key: str) -> str:
+        return "none" if row[key] is None else str(row[key])
+
     found: dict[str, Any] = {}
     for key in GROUPS:
         everyone = {HUMAN: human, **runs}
-        kinds = sorted({str(row[key]) for rows in runs.values() for row in rows if row[key] is not None})
+        kinds = sorted({kind_of(row, key) for rows in runs.values() for row in rows})
         found[key] = {
             kind: {
                 run: {
                     metric: {name: entry[name] for name in ("n", "value", "interval")}
-                    for metric, entry in row_values([row for row in rows if str(row[key]) == kind], PRIMARY).items()
+                    for metric, entry in row_values([row for row in rows if kind_of(row, key) == kind], PRIMARY).items()
                 }
                 for run, rows in everyone.items()
             }
