@@ -216,10 +216,15 @@ rule compare_runs:
         code=code("compare_runs"),
         metrics=per_evaluated("metrics.json"),
         rows=per_evaluated("rows.jsonl"),
+        measured="results/{study}/evaluation/heldout/measured.jsonl",
+        measured_manifest="results/{study}/evaluation/heldout/measured.manifest.json",
         training=per_run("metrics.jsonl"),
+        training_manifests=per_run("manifest.json"),
     output:
         comparison="results/{study}/comparison/comparison.json",
         plot="results/{study}/comparison/comparison.png",
+        differences="results/{study}/comparison/differences.png",
+        decisions="results/{study}/comparison/decisions.png",
     log:
         "results/{study}/logs/compare_runs.log",
     benchmark:
@@ -235,10 +240,12 @@ rule compare_runs:
         spec=comparison_spec,
         metrics=per_evaluated_arguments("metrics.json"),
         rows=per_evaluated_arguments("rows.jsonl"),
-        training=metrics_arguments,
+        training=per_run_arguments("metrics.jsonl"),
+        training_manifests=per_run_arguments("manifest.json"),
         folder=subpath(output.comparison, parent=True),
     message:
         asking("Comparing the runs of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --metrics {params.metrics:q} --rows {params.rows:q}"
-        " --training {params.training:q} --comparison {output.comparison:q} --plots {params.folder:q} > {log:q} 2>&1"
+        " --measured {input.measured:q} --measured-manifest {input.measured_manifest:q} --training {params.training:q}"
+        " --training-manifests {params.training_manifests:q} --comparison {output.comparison:q} --plots {params.folder:q} > {log:q} 2>&1"

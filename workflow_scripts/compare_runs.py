@@ -1,13 +1,17 @@
 """Put Base, SFT and DPO side by side: numbers with n and intervals, and paired differences to base and parent.
 
-Inputs: metrics.json and rows.jsonl of each run and of base_<modality> (evaluate_run.py), metrics.jsonl of
-each training. Outputs: comparison.png in the plots folder and, last, comparison.json.
+Inputs: metrics.json and rows.jsonl of each run and of base_<modality> (evaluate_run.py), what was measured of their
+reviews and of people's (measure_responses.py), metrics.jsonl and manifest.json of each training. Outputs:
+comparison.png, differences.png and decisions.png in the plots folder and, last, comparison.json.
 
 Example:
     python workflow_scripts/compare_runs.py --spec '{"study": "demo", "modalities": ["clean"], "runs": [...]}' \
         --metrics base_clean=results/demo/evaluation/heldout/base_clean/metrics.json ... \
         --rows base_clean=results/demo/evaluation/heldout/base_clean/rows.jsonl ... \
+        --measured results/demo/evaluation/heldout/measured.jsonl \
+        --measured-manifest results/demo/evaluation/heldout/measured.manifest.json \
         --training sft_clean=results/demo/runs/sft_clean/metrics.jsonl ... \
+        --training-manifests sft_clean=results/demo/runs/sft_clean/manifest.json ... \
         --comparison results/demo/comparison/comparison.json --plots results/demo/comparison
 """
 
@@ -30,7 +34,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--spec", required=True, help="study, modalities and resolved runs, as JSON")
     parser.add_argument("--metrics", nargs="+", required=True, metavar="RUN=PATH")
     parser.add_argument("--rows", nargs="+", required=True, metavar="RUN=PATH")
+    parser.add_argument("--measured", type=Path, required=True, help="measured.jsonl; empty where none was generated")
+    parser.add_argument("--measured-manifest", type=Path, required=True)
     parser.add_argument("--training", nargs="*", default=[], metavar="RUN=PATH")
+    parser.add_argument("--training-manifests", nargs="*", default=[], metavar="RUN=PATH")
     parser.add_argument("--comparison", type=Path, required=True)
     parser.add_argument("--plots", type=Path, required=True, help="folder for pictures")
     return parser.parse_args()
@@ -58,7 +65,8 @@ def main() -> None:
 
     # Drawing takes a second to import: arguments are checked first.
     from winnow.evaluation.comparison import compare, last_logged, read_measured  # noqa: PLC0415
-    from winnow.evaluation.plots import draw_comparison  # noqa: PLC0415
+    from winnow.evaluation.measured import read_responses  # noqa: PLC0415
+    from winnow.evaluation.plots import draw_comparison, draw_decisions, draw_differences  # noqa: PLC0415
 
     comparison = compare(
         spec["study"],
@@ -67,8 +75,14 @@ def main() -> None:
         metrics={name: read_json(metrics[name]) for name in expected},
         measured={name: read_measured(rows[name]) for name in expected},
         training={name: last_logged(path) for name, path in named_paths(args.training, "--training").items()},
+        manifests={
+            name: read_json(path) for name, path in named_paths(args.training_manifests, "--training-manifests").items()
+        },
+        responses=read_responses(args.measured, args.measured_manifest),
     )
     draw_comparison(comparison, args.plots / "comparison.png")
+    draw_differences(comparison, args.plots / "differences.png")
+    draw_decisions(comparison, args.plots / "decisions.png")
     write_json(args.comparison, comparison)
     log(f"compared {len(expected)} models of {spec['study']}")
 

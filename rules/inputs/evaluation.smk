@@ -187,10 +187,10 @@ def comparison_spec(wildcards):
     return spec({"study": study.study, "runs": runs, "modalities": list(study.modalities)})
 
 
-def metrics_arguments(wildcards):
-    """Return RUN=PATH for the training metrics of every run."""
-    return named(
-        "results/{study}/runs/{key}/metrics.jsonl",
+def per_run_arguments(file):
+    """Return a function from wildcards to RUN=PATH arguments of one file of every run."""
+    return lambda wildcards: named(
+        f"results/{{study}}/runs/{{key}}/{file}",
         study_of(wildcards).runs,
         wildcards.study,
     )

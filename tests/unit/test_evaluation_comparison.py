@@ -13,7 +13,7 @@ from winnow.evaluation.comparison import (
     loss_difference,
     read_measured,
     reward_accuracy,
-    seeds_alike,
+    runs_alike,
     swept_settings,
 )
 from winnow.evaluation.metrics import heldout_metrics, preference_metrics
@@ -71,11 +71,12 @@ def test_seeds_and_sweeps_are_found():
         run("dpo_clean-beta0.2", stage="dpo", recipe={"beta": 0.2, "lr": 1}, seed=1),
         run("sft_clean", recipe={"lr": 3}),
     ]
-    assert seeds_alike(runs) == {
-        "dpo_clean-beta0.1": [1, 2],
-        "dpo_clean-beta0.1-seed2": [1, 2],
-        "dpo_clean-beta0.2": [1],
-        "sft_clean": [1],
+    both = ["dpo_clean-beta0.1", "dpo_clean-beta0.1-seed2"]
+    assert runs_alike(runs) == {
+        "dpo_clean-beta0.1": both,
+        "dpo_clean-beta0.1-seed2": both,
+        "dpo_clean-beta0.2": ["dpo_clean-beta0.2"],
+        "sft_clean": ["sft_clean"],
     }
     assert swept_settings(runs)["dpo_clean-beta0.2"] == {"beta": 0.2}
     assert swept_settings(runs)["sft_clean"] == {}

@@ -9,11 +9,14 @@ from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
 from winnow.core.statistics import cluster_bootstrap, ratio_difference, wilson_interval
+from winnow.evaluation.measured import Measured
+from winnow.evaluation.resampling import BOOTSTRAP_SEED
+from winnow.evaluation.responses_compared import compare_responses
+from winnow.evaluation.sweeps import decide_sweeps
 
 Row = Mapping[str, Any]
 RowsById = Mapping[str, Row]
 
-BOOTSTRAP_SEED = 0
 _UNTRAINED: dict[str, Any] = {"stage": "base", "seeds": [], "swept": {}, "training": {}} | dict.fromkeys(
     ("parent", "seed", "beta", "to_base", "to_parent")
 )
@@ -116,12 +119,12 @@ def differences(measured: Mapping[str, Mapping[str, RowsById]], run: str, other:
     }
 
 
-def seeds_alike(runs: Iterable[ResolvedRun]) -> dict[str, list[int]]:
-    """Return for each run the seeds of all runs that have its settings but for the seed."""
+def runs_alike(runs: Iterable[ResolvedRun]) -> dict[str, list[str]]:
+    """Return for each run the names of all runs that have its settings but for the seed, its own among them."""
     runs = list(runs)
     settings = {run.name: canonical_json(run.model_dump(mode="json", exclude={"name", "seed"})) for run in runs}
     return {
-        run.name: sorted(other.seed for other in runs if settings[other.name] == settings[run.name]) for run in runs
+        run.name: sorted(other.name for other in runs if settings[other.name] == settings[run.name]) for run in runs
     }
 
 
@@ -147,8 +150,10 @@ def compare(
     metrics: Mapping[str, Mapping[str, Any]],
     measured: Mapping[str, Mapping[str, RowsById]],
     training: Mapping[str, Mapping[str, Any]],
+    responses: Measured | None = None,
+    manifests: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Return one table for each modality: the base model first, then the runs, each after its parent.
+    """Return all of comparison.json. In its tables the base model is first, then the runs, each after its parent.
 
     Args:
         study: its name.
@@ -157,8 +162,11 @@ def compare(
         metrics: metrics.json of each run and of `base_<modality>`.
         measured: `read_measured` of the same.
         training: `last_logged` of each run.
+        responses: what was measured of generated reviews; None where none were generated.
+        manifests: manifest.json of each run's training, whose alarms decide with in a sweep.
     """
-    seeds, swept = seeds_alike(runs), swept_settings(runs)
+    alike, swept = runs_alike(runs), swept_settings(runs)
+    seeds = {run.name: run.seed for run in runs}
     tables = {}
     for modality in modalities:
         base = f"base_{modality}"
@@ -171,7 +179,7 @@ def compare(
                     "stage": run.stage,
                     "parent": parent,
                     "seed": run.seed,
-                    "seeds": seeds[run.name],
+                    "seeds": sorted(seeds[other] for other in alike[run.name]),
                     "beta": run.recipe.get("beta") if run.stage == "dpo" else None,
                     "swept": swept[run.name],
                     **_numbers(metrics[run.name]),
@@ -184,8 +192,9 @@ def compare(
     return {
         "study": study,
         "bootstrap": {"seed": BOOTSTRAP_SEED, "resampled": "prompts", "level": 0.95},
-        "parse_failures": None,  # nothing is parsed yet: likelihoods and raw samples only
         "modalities": tables,
+        "sweeps": decide_sweeps(runs, alike, swept, training, manifests or {}),
+        **compare_responses(responses or Measured(), modalities=modalities, runs=runs, alike=alike),
     }
 
 

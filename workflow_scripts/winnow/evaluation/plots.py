@@ -1,4 +1,4 @@
-"""The comparison as a picture: each run's held-out loss and preference accuracy, with intervals."""
+"""The comparison as pictures: likelihoods, differences of generated reviews with verdicts, and decisions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from winnow.core.files import replacing
 
@@ -46,5 +47,116 @@ def draw_comparison(comparison: Mapping[str, Any], path: Path) -> None:
                 axes.axvline(chance, color="#7a828e", linestyle=":", linewidth=1)
             axes.set_xlim(0, 1)
             axes.set_title(f"{modality}: prefers the chosen of {name} (dotted: by length alone)", fontsize=10)
+    _save(figure, path)
+
+
+def _lines(comparison: Mapping[str, Any], modality: str, decoding: str) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return each run's differences: to its parent, and to the base model where that is another."""
+    found = []
+    for row in comparison["responses"].get(modality, {}).get(decoding, {}).get("rows", []):
+        if row["to_parent"] is not None:
+            found.append((f"{row['run']} − {row['parent']}", row["stage"], row["to_parent"]))
+        if row["to_base"] is not None and row["parent"] != f"base_{modality}":
+            found.append((f"{row['run']} − base", row["stage"], row["to_base"]))
+    return found
+
+
+def _panels(comparison: Mapping[str, Any], part: str) -> list[tuple[str, str]]:
+    """Return the modalities and decodings that a part of the comparison has, in its order."""
+    return [(modality, decoding) for modality, tables in comparison[part].items() for decoding in tables]
+
+
+def _save(figure: Figure, path: Path) -> None:
     with replacing(path) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
+
+
+def _nothing(path: Path, words: str) -> None:
+    """Write a picture that says why there is none."""
+    figure = Figure(figsize=(5.2, 1.2), dpi=110, facecolor="white")
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=10)
+    _save(figure, path)
+
+
+def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
+    """Write a PNG with a forest plot of each primary metric: differences, intervals, and verdicts in words.
+
+    Filled marks are differences that the family of tests shows; the line at 0 is no difference.
+    """
+    panels = [panel for panel in _panels(comparison, "responses") if _lines(comparison, *panel)]
+    if not panels:
+        _nothing(path, "no responses were generated")
+        return
+    names = comparison["family"]["metrics"]
+    tallest = max(len(_lines(comparison, *panel)) for panel in panels)
+    size = (1.6 + 3.0 * len(names), (1.2 + 0.4 * tallest) * len(panels))
+    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
+    grid = figure.subplots(len(panels), len(names), squeeze=False)
+    for line, (modality, decoding) in zip(grid, panels, strict=True):
+        rows = _lines(comparison, modality, decoding)
+        for column, (axes, name) in enumerate(zip(line, names, strict=True)):
+            _forest(axes, [(label, stage, found[name]) for label, stage, found in rows], labelled=column == 0)
+            metric = comparison["metrics"][name]
+            hint = {"higher": "→ better", "lower": "← better"}.get(metric["better"], "")
+            axes.set_title(f"{metric['title']}\n{hint}".strip(), fontsize=9)
+            if column == 0:
+                axes.set_ylabel(f"{modality}, {decoding}", fontsize=9)
+    _save(figure, path)
+
+
+def _forest(axes: Axes, rows: Sequence[tuple[str, str, Mapping[str, Any]]], *, labelled: bool) -> None:
+    """Draw one difference in each line, the first on top."""
+    axes.axvline(0, color="#7a828e", linewidth=1)
+    for height, (_, stage, entry) in enumerate(rows):
+        if entry["value"] is None:
+            continue
+        colour, shown = COLOURS[stage], entry["verdict"] in {"better", "worse"}
+        if entry["interval"] is not None:
+            axes.plot(entry["interval"], [height, height], color=colour, linewidth=2, solid_capstyle="round")
+        face = colour if shown else "white"
+        axes.plot([entry["value"]], [height], "o", markerfacecolor=face, markeredgecolor=colour, markersize=6)
+        if shown:
+            axes.annotate(
+                entry["verdict"], (entry["value"], height), (0, 6), textcoords="offset points", ha="center", fontsize=7
+            )
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows] if labelled else [""] * len(rows), fontsize=8)
+    axes.set_ylim(len(rows) - 0.4, -0.7)
+    axes.grid(axis="x", color="#d9dde3", linewidth=0.8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0, labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+
+
+def draw_decisions(comparison: Mapping[str, Any], path: Path) -> None:
+    """Write a PNG with the confusion matrix of each run: the venue's decision by what the rating says, or unparsed."""
+    panels = _panels(comparison, "decisions")
+    if not panels:
+        _nothing(path, "no held-out paper has a decision")
+        return
+    tables = [comparison["decisions"][modality][decoding] for modality, decoding in panels]
+    matrices = [{"human": table["baselines"]["human_leave_one_out"], **table["rows"]} for table in tables]
+    widest = max(map(len, matrices))
+    figure = Figure(figsize=(2.5 * widest, 2.1 * len(panels)), dpi=110, layout="constrained", facecolor="white")
+    grid = figure.subplots(len(panels), widest, squeeze=False)
+    for line, (modality, decoding), runs in zip(grid, panels, matrices, strict=True):
+        for axes in line[len(runs) :]:
+            axes.set_axis_off()
+        for axes, (run, found) in zip(line, runs.items(), strict=False):
+            _matrix(axes, found)
+            axes.set_title(f"{modality}, {decoding}\n{run}", fontsize=8)
+    _save(figure, path)
+
+
+def _matrix(axes: Axes, found: Mapping[str, Any]) -> None:
+    """Draw counts, each cell as dark as its share of the papers of its row."""
+    decisions, answers = list(found["confusion"]), list(found["confusion"]["accept"])
+    counts = [[found["confusion"][decision][answer] for answer in answers] for decision in decisions]
+    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for y, row in enumerate(counts):
+        for x, count in enumerate(row):
+            colour = "white" if shares[y][x] > 0.6 else "black"
+            axes.text(x, y, str(count), ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(answers)), answers, fontsize=7)
+    axes.set_yticks(range(len(decisions)), decisions, fontsize=7)
+    axes.tick_params(length=0)
