@@ -65,6 +65,11 @@ def runs_of(stage):
     return {name for study in STUDIES.values() for name, run in study.runs.items() if run.stage == stage}
 
 
+def studies_scored_by(kind):
+    """Return the names of the studies whose signal is of one kind."""
+    return {name for name, study in STUDIES.items() if study.signal.kind == kind}
+
+
 def base_runs(study):
     """Return the pseudo-runs of a study: the untrained model of each modality."""
     return [f"base_{modality}" for modality in study.modalities]

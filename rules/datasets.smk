@@ -171,6 +171,7 @@ rule validate_dataset:
         others=chosen_arguments("--others", other_datasets),
         modalities=modalities_arguments,
         images=images_argument,
+        checklist=optional("checklist"),
     message:
         asking("Validating {wildcards.dataset} of {wildcards.study} as {wildcards.modality}, from source")
     shell:
@@ -178,7 +179,7 @@ rule validate_dataset:
         " --val {input.val:q} --left-out {input.left_out:q} {params.modalities} {params.images}"
         " --chosen {input.chosen:q} --ledger {input.ledger:q} --prompts {input.prompts:q}"
         " --responses {input.responses:q} --splits {input.splits:q} --scores {input.scores:q}"
-        " --checklist {input.checklist:q} {params.others} --model {params.model:q}"
+        " {params.checklist} {params.others} --model {params.model:q}"
         " --report {output.report:q} > {log:q} 2>&1"
 
 

@@ -14,6 +14,7 @@ rule judge_responses:
     benchmark:
         "results/{study}/benchmarks/judge_responses/{batch}/{shard}-of-{shards}.jsonl"
     wildcard_constraints:
+        study=alternatives(studies_scored_by("checklist")),
         batch=alternatives(f"{kind}-{name}" for kind in BATCHES for name in names("corpora")),
     conda:
         lambda wildcards: f"../envs/{judge_kind(wildcards)}.yaml"
@@ -60,6 +61,8 @@ rule optimize_checklist:
         "results/{study}/logs/optimize_checklist.log",
     benchmark:
         "results/{study}/benchmarks/optimize_checklist.jsonl"
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("checklist")),
     conda:
         "../envs/data.yaml"
     resources:
@@ -102,6 +105,8 @@ rule gather_scores:
         "results/{study}/logs/gather_scores.log",
     benchmark:
         "results/{study}/benchmarks/gather_scores.jsonl"
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("checklist")),
     conda:
         "../envs/data.yaml"
     resources:
@@ -125,6 +130,41 @@ rule gather_scores:
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
+# The same files as gather_scores, for studies whose responses are scored by labels.
+rule score_labels:
+    input:
+        code=code("score_labels"),
+        prompts=per_corpus("prompts"),
+        responses=per_corpus("responses"),
+    output:
+        scores="results/{study}/scores/review_evaluations.jsonl",
+        report="results/{study}/scores/judge_report.json",
+        manifest="results/{study}/scores/scores.manifest.json",
+    log:
+        "results/{study}/logs/score_labels.log",
+    benchmark:
+        "results/{study}/benchmarks/score_labels.jsonl"
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("label")),
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
+    params:
+        python=lambda wildcards, resources: PYTHON["data"],
+        pins=PINS["data"],
+        spec=label_spec,
+        prompts=per_corpus_arguments("prompts"),
+        responses=per_corpus_arguments("responses"),
+    message:
+        asking("Scoring the responses of {wildcards.study} by labels")
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --prompts {params.prompts:q}"
+        " --responses {params.responses:q} --scores {output.scores:q} --report {output.report:q}"
+        " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
 rule write_sheet:
     input:
         code=code("write_sheet"),
@@ -134,6 +174,8 @@ rule write_sheet:
         sheet="results/{study}/scores/sheet.csv",
     log:
         "results/{study}/logs/write_sheet.log",
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("checklist")),
     localrule: True
     conda:
         "../envs/data.yaml"

@@ -102,7 +102,7 @@ def main() -> None:
     args = parse_args()
     signal = parse(ChecklistSignal, json.loads(args.spec), "--spec")
     corpora, checklist = _corpora(args), load_checklist(args.checklist)
-    report, joined, tally = JudgeReport(checklist), Joined(checklist.sha256), Tally()
+    report, joined, tally = JudgeReport(checklist.questions), Joined(checklist.sha256), Tally()
     comparison = _comparison(args, signal, checklist)
     people = People(args.annotations, read_annotations(args.annotations), checklist) if args.annotations else None
     sheet = Sheet(args.sheet, checklist, dict(args.responses)) if args.sheet else None

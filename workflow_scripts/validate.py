@@ -51,6 +51,7 @@ def spec_of(study: ResolvedStudy, dataset: str, modality: Any) -> ValidationSpec
         "modality": modality,
         "policy": policy.model_dump(mode="json") | {"min_answered": study.signal.min_answered},
         "corpus": policy.corpus,
+        "answers": study.answers_of(policy.corpus),
         "min_prompt_chars": corpus.min_prompt_chars,
         "splits": corpus.splits.model_dump(mode="json"),
         "prompt_fields": corpus.prompt_fields,
@@ -73,7 +74,7 @@ def paths_of(results: Path, study: ResolvedStudy, dataset: str, modality: str) -
         responses=corpus / "responses.parquet",
         splits=corpus / "splits.parquet",
         scores=results / "scores" / "review_evaluations.jsonl",
-        checklist=Path(study.signal.checklist),
+        checklist=None if study.signal.checklist is None else Path(study.signal.checklist),
         left_out=made / modality / "left_out.parquet",
         images=None if modality == "clean" else corpus / "images" / f"{modality}.parquet",
         others={

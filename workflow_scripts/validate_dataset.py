@@ -26,7 +26,7 @@ from winnow.datasets.evidence import Paths, ValidationSpec
 from winnow.datasets.named_paths import named_paths
 from winnow.datasets.validate import failed_rules, validate
 
-TABLES = ("train", "val", "left_out", "chosen", "ledger", "prompts", "responses", "splits", "scores", "checklist")
+TABLES = ("train", "val", "left_out", "chosen", "ledger", "prompts", "responses", "splits", "scores")
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,6 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--stage", choices=("sft", "dpo"), required=True)
     for name in (*TABLES, "model", "report"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    parser.add_argument("--checklist", type=Path, help="the checklist; without one, responses are scored by labels")
     parser.add_argument("--images", type=Path, help="the corpus's images table; needed where images are shown")
     parser.add_argument("--others", nargs="+", default=[], metavar="NAME=CHOSEN")
     parser.add_argument(
@@ -55,7 +56,7 @@ def main() -> None:
     if spec.stage != args.stage:
         raise WinnowError("--stage", f"is {args.stage}, but the spec is of stage {spec.stage}", "make them equal")
     paths = Paths(
-        **{name: getattr(args, name) for name in (*TABLES, "images")},
+        **{name: getattr(args, name) for name in (*TABLES, "checklist", "images")},
         others=named_paths(args.others),
         modalities=named_paths(args.modalities),
     )

@@ -166,6 +166,7 @@ def validation_spec(wildcards):
             "stage": dataset.stage,
             "dataset": wildcards.dataset,
             "policy": dataset.model_dump(mode="json") | {"min_answered": study.signal.min_answered},
+            "answers": study.answers_of(dataset.corpus),
             "min_prompt_chars": corpus["min_prompt_chars"],
             "splits": corpus["splits"],
             **rendering(wildcards, dataset.corpus),

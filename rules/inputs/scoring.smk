@@ -78,14 +78,25 @@ def without_scheduling(settings):
 def scoring_settings(signal):
     """Return a study's signal without what only the scheduler is told."""
     settings = signal.model_dump(mode="json")
+    if not signal.judges:
+        return settings
     settings["judge"] = without_scheduling(settings["judge"])
     if settings["reliability"]["second_judge"]:
         settings["reliability"]["second_judge"] = without_scheduling(settings["reliability"]["second_judge"])
     return settings
 
 
+def label_spec(wildcards):
+    """Return what scoring by labels needs to know: the signal, and each corpus's words for its labels."""
+    study = study_of(wildcards)
+    answers = {name: study.answers_of(name) for name in study.corpora}
+    return spec({"signal": scoring_settings(study.signal), "answers": answers})
+
+
 def given_checklist(wildcards):
-    """Return the checklist that a study names."""
+    """Return the checklist that a study names, if it names one."""
+    if study_of(wildcards).signal.checklist is None:
+        return []
     return existing(
         [study_of(wildcards).signal.checklist],
         f"studies/{wildcards.study}.yaml, key signal.checklist",

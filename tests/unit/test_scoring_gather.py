@@ -162,7 +162,7 @@ class Answering(StubJudge):
 @given(st.lists(st.lists(st.sampled_from(["yes", "no", None]), min_size=8, max_size=8), min_size=1, max_size=30))
 def test_null_is_neither_yes_nor_no(tmp_path_factory, answers):
     rows, _ = gathered(corpus(tmp_path_factory.mktemp("c"), len(answers), shards=1, judge=Answering(answers)))
-    report = JudgeReport(LIST)
+    report = JudgeReport(LIST.questions)
     for row, given_answers in zip(rows, answers, strict=True):
         report.add(row)
         yes, no = given_answers.count("yes"), given_answers.count("no")
@@ -184,7 +184,7 @@ def test_null_is_neither_yes_nor_no(tmp_path_factory, answers):
 def test_null_rates_by_length(tmp_path):
     # Sixteen texts of growing length; the longest four are not answered.
     said = ["word " * (n + 1) for n in range(16)]
-    report = JudgeReport(LIST)
+    report = JudgeReport(LIST.questions)
     for n, text in enumerate(said):
         answers = dict.fromkeys((item.id for item in LIST.questions), None if n >= 12 else "no")
         report.add(
@@ -240,7 +240,7 @@ def test_ranks_share_their_mean():
 
 
 def test_years_are_told_apart(tmp_path):
-    report = JudgeReport(LIST)
+    report = JudgeReport(LIST.questions)
     for row in gathered(corpus(tmp_path / "a"))[0]:
         report.add(row | {"year": 2019 if row["rating"] > 5 else None})
     years = report.as_dict()["by_year"]

@@ -217,11 +217,11 @@ def _refer(path: Path, key: str, found: str, known: Any) -> None:
 
 
 def _check_references(study: Study, path: Path) -> None:
-    signal = study.signal
-    for key, judge in (("judge", signal.judge), ("reliability.second_judge", signal.reliability.second_judge)):
+    for key, judge in study.signal.judges.items():
         if isinstance(judge, VllmJudge):
             _refer(path, f"signal.{key}.model", judge.model, study.models)
     _check_exclusions(study, path)
+    _check_labels(study, path)
     for name, dataset in study.datasets.items():
         _refer(path, f"datasets.{name}.corpus", dataset.corpus, study.corpora)
     for modality, settings in study.modalities.items():
@@ -247,6 +247,16 @@ def _check_engines(study: Study, path: Path) -> None:
                 f"vllm answers prompts of text alone here, and {modality} shows images",
                 f"set {key}: {{{modality}: transformers}}",
             )
+
+
+def _check_labels(study: Study, path: Path) -> None:
+    """Check that every corpus has words for its labels where responses are scored by labels."""
+    if study.signal.kind != "label":
+        return
+    for name, corpus in study.corpora.items():
+        if corpus.words is None:
+            problem = f"a corpus of the adapter {corpus.adapter} has no words for labels, and signal.kind is label"
+            raise WinnowError(f"{path}, key corpora.{name}", problem, "use a labelled corpus (docs/inputs.md)")
 
 
 def _check_exclusions(study: Study, path: Path) -> None:

@@ -20,15 +20,21 @@ from winnow.datasets.pair import ContrastiveSpec
 from winnow.datasets.render import RenderSpec
 from winnow.datasets.scores import Score, raw_scores
 from winnow.datasets.select import TopFractionSpec
+from winnow.graders.verdicts import AGREES, agreement
 
 Policy = Annotated[TopFractionSpec | ContrastiveSpec, Field(discriminator="policy")]
 
 
 class ValidationSpec(RenderSpec):
-    """What validate_dataset.py is told: how the dataset was chosen and rendered."""
+    """What validate_dataset.py is told: how the dataset was chosen and rendered.
+
+    Attributes:
+        answers: label → the word for it, where responses are scored by their prompts' labels.
+    """
 
     dataset: str
     policy: Policy
+    answers: dict[str, str] | None = None
     min_prompt_chars: Count
     splits: Splits
 
@@ -56,6 +62,7 @@ class Paths:
 
     Attributes:
         left_out: ids of chosen rows that this modality cannot show, with reasons.
+        checklist: its items, where responses are scored by one.
         images: the corpus's images table, where this modality shows images.
         others: dataset → its chosen.parquet, for those that overlap is counted with.
         modalities: MODALITY/train, MODALITY/val and MODALITY/left_out → file, for every other modality
@@ -70,8 +77,8 @@ class Paths:
     responses: Path
     splits: Path
     scores: Path
-    checklist: Path
     left_out: Path
+    checklist: Path | None = None
     images: Path | None = None
     others: Mapping[str, Path] = field(default_factory=dict)
     modalities: Mapping[str, Path] = field(default_factory=dict)
@@ -101,7 +108,9 @@ class Evidence:
 
     @cached_property
     def items(self) -> frozenset[str]:
-        """The ids of the checklist's items."""
+        """The ids of the checklist's items; the one item of labels where there is no checklist."""
+        if self.paths.checklist is None:
+            return frozenset({AGREES})
         content = yaml.safe_load(self.paths.checklist.read_text(encoding="utf-8"))  # YAML reads JSON too
         try:
             return frozenset(item["id"] for item in content["questions"])
@@ -139,13 +148,28 @@ class Evidence:
         return found
 
     @cached_property
+    def labels(self) -> dict[str, str | None]:
+        """Prompt → label, from the prompts table."""
+        return {row["prompt_id"]: row["label"] for row in read_rows(self.paths.prompts, ["prompt_id", "label"])}
+
+    @cached_property
+    def agreements(self) -> dict[str, str | None]:
+        """Response → whether its text says its prompt's label, from the source tables; empty without labels."""
+        if self.spec.answers is None:
+            return {}
+        return {
+            row["response_id"]: agreement(row["text"], self.labels.get(row["prompt_id"]), self.spec.answers)
+            for row in read_rows(self.paths.responses, ["response_id", "prompt_id", "text"])
+        }
+
+    @cached_property
     def chosen(self) -> list[Row]:
         """The rows of chosen.parquet."""
         return list(read_rows(self.paths.chosen))
 
     @cached_property
     def scored(self) -> dict[str, Score]:
-        """Response → its score, counted again from the judge's single answers and the source tables."""
+        """Response → its score, counted again from the judge's single answers, or labels, and the source tables."""
         rated = self._rated()
         rows = raw_scores(self.paths.scores, self.spec.corpus)
         scores = (self._recount(row, rated.get(row["response_id"])) for row in rows)
@@ -153,7 +177,8 @@ class Evidence:
 
     def _recount(self, row: Row, source: Rated | None) -> Score:
         source = source or Rated(sys.intern(row["prompt_id"]), None, None, ())
-        answers = [row["answers"].get(item) for item in self.items]
+        given = row["answers"] if self.spec.answers is None else {AGREES: self.agreements.get(row["response_id"])}
+        answers = [given.get(item) for item in self.items]
         yes, answered = answers.count("yes"), len(answers) - answers.count(None)
         known = sorted(value for value in row["p_yes"].values() if value is not None)
         return Score(

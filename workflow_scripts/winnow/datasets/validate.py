@@ -101,7 +101,9 @@ def validate(spec: ValidationSpec, paths: Paths, model: Path) -> dict[str, Any]:
         "dataset": spec.dataset,
         "modality": spec.modality,
         "rules": [check.result() for check in checks],
-        "settings": spec.model_dump(mode="json", exclude={"images"} if spec.images is None else None),
+        "settings": spec.model_dump(
+            mode="json", exclude={name for name in ("images", "answers") if getattr(spec, name) is None}
+        ),
         "inputs": {name: sha256_file(path) for name, path in _inputs(paths, model).items()},
     }
 

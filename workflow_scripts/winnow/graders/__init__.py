@@ -1,1 +1,1 @@
-"""What a text says of itself: the rating on it, and the parts that a review must have."""
+"""Pure functions from a response and what is known to a reward."""

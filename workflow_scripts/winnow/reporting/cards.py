@@ -174,7 +174,6 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         if (table["dataset"], table["modality"]) == (name, modality)
     )
     failed = [rule["rule"] for rule in rules if rule["verdict"] == "fail"]
-    judge = scored["judge"]
     return _render(
         "dataset.md.j2",
         front=_yaml(front),
@@ -188,8 +187,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         steps=[step for step in steps(results, study) if _of_dataset(name, dataset.corpus, modality, step)],
         raws=[{"name": raw, "sha256": sha256} for raw, sha256 in sorted(ingested["inputs"].items())],
         settings=_yaml(dataset.model_dump(mode="json")),
-        judged=f"Judged by `{judge['model']}` (revision {judge['revision']}, mode {judge['mode']}) with the checklist"
-        f" of hash `{judge['checklist_sha']}`.",
+        judged=limits.scored_by(study.signal, scored["judge"]),
         verdict=f"{len(rules)} rules, recomputed from source rows: "
         + (f"**failed: {', '.join(failed)}**." if failed or not rules else "none failed."),
         rules=rules,

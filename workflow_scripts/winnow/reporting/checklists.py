@@ -25,8 +25,9 @@ def result_file(study: ResolvedStudy, given: Path | None) -> tuple[Path, str] | 
     """
     if given is not None:
         return given, f"{given.parent.name}/{given.name}"
-    if study.signal.optimize is None and study.signal.checklist.endswith(".json"):
-        return Path(study.signal.checklist), study.signal.checklist
+    checklist = study.signal.checklist
+    if study.signal.optimize is None and checklist is not None and checklist.endswith(".json"):
+        return Path(checklist), checklist
     return None
 
 

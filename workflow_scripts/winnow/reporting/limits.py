@@ -5,6 +5,7 @@ from typing import Any
 
 from winnow.core.config.datasets import Contrastive, Dataset
 from winnow.core.config.runs import ResolvedRun
+from winnow.core.config.signals import ChecklistSignal, LabelSignal, Signal
 from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.sources import Results
 
@@ -35,13 +36,42 @@ def warnings(study: ResolvedStudy, corpora: set[str], model: str | None) -> list
     return found
 
 
+def _of_signal(signal: Signal) -> str:
+    """Return what the way responses were scored leaves open."""
+    match signal:
+        case ChecklistSignal():
+            return (
+                "Responses were chosen by a checklist that a judge answered, not by people who read them (judge:"
+                f" {signal.judge.backend}); whether its checkmarks track quality is told in the study's report."
+            )
+        case LabelSignal():
+            return (
+                "Responses were scored by whether they begin with the word for their prompt's label; the labels are"
+                " those of the corpus, and nobody has checked them."
+            )
+
+
+def scored_by(signal: Signal, judge: Mapping[str, Any]) -> str:
+    """Say what the scores of a dataset come from.
+
+    Args:
+        signal: the study's.
+        judge: what the manifest of the scores says of the judge.
+    """
+    match signal:
+        case ChecklistSignal():
+            return (
+                f"Judged by `{judge['model']}` (revision {judge['revision']}, mode {judge['mode']}) with the checklist"
+                f" of hash `{judge['checklist_sha']}`."
+            )
+        case LabelSignal():
+            return "Scored by the labels of the prompts: a response is good if its first word is the label's."
+
+
 def _of_data(study: ResolvedStudy, dataset: Dataset) -> list[str]:
     """Return what holds for a dataset and for every model that is trained on it."""
     authors = sorted(study.corpora[dataset.corpus].author_kinds)
-    found = [
-        "Responses were chosen by a checklist that a judge answered, not by people who read them"
-        f" (judge: {study.signal.judge.backend}); whether its checkmarks track quality is told in the study's report.",
-    ]
+    found = [_of_signal(study.signal)]
     if "model" in authors:
         found.append(
             "Some or all responses were written by models; the terms of their makers may forbid training on them."

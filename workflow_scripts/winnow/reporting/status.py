@@ -55,11 +55,14 @@ def checklist_status(study: ResolvedStudy, result: Mapping[str, Any] | None) -> 
         study: says whether a checklist was chosen at all.
         result: what `checklists.read_result` returned.
     """
+    checklist = study.signal.checklist
+    if checklist is None:
+        return Status("Checklist", "good", "none: responses are scored by their prompts' labels", "study.json")
     if result is None:
-        if study.signal.optimize is None and not study.signal.checklist.endswith(".json"):
+        if study.signal.optimize is None and not checklist.endswith(".json"):
             text = "given, not tested: nothing shows that its checkmarks track quality"
-            return Status("Checklist", "note", text, study.signal.checklist)
-        file = "checklist/optimal_checklist.json" if study.signal.optimize is not None else study.signal.checklist
+            return Status("Checklist", "note", text, checklist)
+        file = "checklist/optimal_checklist.json" if study.signal.optimize is not None else checklist
         return Status("Checklist", "bad", "its file is not there, so its status is unknown", file)
     permutation = result.get("permutation") or {}
     p = f" (p = {permutation['p']:.3g}, {permutation.get('B')} permutations)" if "p" in permutation else ""

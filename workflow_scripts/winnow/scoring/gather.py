@@ -162,14 +162,14 @@ def score_rows(corpora: Sequence[Corpus], joined: Joined, *, items: int) -> Iter
                 continue
             joined.rows[corpus.name] += 1
             facts |= {"corpus": corpus.name, "response_idx": index, "year": prompt.year, "decision": prompt.decision}
-            yield facts | _scores(row, items)
+            yield facts | counted(row, items)
             row, path = next(judged, (None, path))
         if row is not None:
             problem = f"response {row['response_id']} is not in {corpus.responses.name}"
             raise WinnowError(path, problem, JUDGE_AGAIN)
 
 
-def _scores(row: Mapping[str, Any], items: int) -> Row:
+def counted(row: Mapping[str, Any], items: int) -> Row:
     """Return the judged part of a score row. What was not answered is neither a checkmark nor a missing one."""
     answers = row["answers"]
     if len(answers) != items:

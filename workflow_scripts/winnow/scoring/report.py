@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from math import log as ln
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.tables import Row
-from winnow.scoring.checklist import Checklist
+from winnow.scoring.checklist import Item
 
 Numbers = NDArray[np.float64]
 _UNKNOWN = float("nan")  # in arrays only; in files missing is null
@@ -52,9 +53,9 @@ def _share(part: int, whole: int) -> float | None:
 class JudgeReport:
     """Collects score rows in order: a few numbers of each, no text."""
 
-    def __init__(self, checklist: Checklist) -> None:
-        self._checklist = checklist
-        self._answers: dict[str, Counter[str | None]] = {item.id: Counter() for item in checklist.questions}
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._items = items
+        self._answers: dict[str, Counter[str | None]] = {item.id: Counter() for item in items}
         self._statuses: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
         self._flagged = 0
@@ -93,7 +94,7 @@ class JudgeReport:
         known = counts[~np.isnan(counts)].astype(int)
         return {
             "rows": self.rows,
-            "items": [self._item(item.id, item.category) for item in self._checklist.questions],
+            "items": [self._item(item.id, item.category) for item in self._items],
             "parse_statuses": dict(sorted(self._statuses.items())),
             "parse_rate": _share(self._statuses["ok"], self.rows),
             "left_out": self._shortened(),

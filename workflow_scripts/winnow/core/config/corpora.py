@@ -1,5 +1,6 @@
 """Where prompts and responses come from, and how they are divided."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -46,6 +47,11 @@ class CorpusSettings(Settings):
     exclude: tuple[Name, ...] = Field(
         (), description="corpora of this study; prompts with the text of one of theirs go to the ledger"
     )
+
+    @property
+    def words(self) -> dict[str, str] | None:
+        """The word that answers a prompt of each label; None where the labels of prompts have no words."""
+        return None
 
 
 class IllustratedCorpus(CorpusSettings):
@@ -125,9 +131,10 @@ class Answers(Settings):
     not_sarcastic: str = "No"
 
     @model_validator(mode="after")
-    def _differ(self) -> Self:
-        if not self.sarcastic.strip() or not self.not_sarcastic.strip() or self.sarcastic == self.not_sarcastic:
-            raise ValueError("the answers must be two different words")
+    def _can_be_told_apart(self) -> Self:
+        words = (self.sarcastic, self.not_sarcastic)
+        if not all(re.fullmatch(r"[^\W_]+", word) for word in words) or len({word.casefold() for word in words}) < 2:
+            raise ValueError("the answers must be two different words, of letters and digits alone")
         return self
 
 
@@ -141,6 +148,11 @@ class LabelledCorpus(CorpusSettings):
         6, description="prompts of fewer words share a group only if they are equal"
     )
     answers: Answers = Field(default_factory=Answers, description="the response to a prompt of each label")
+
+    @property
+    def words(self) -> dict[str, str] | None:
+        """The word that answers a prompt of each label."""
+        return self.answers.model_dump()
 
 
 class SarcasmV2Corpus(LabelledCorpus):

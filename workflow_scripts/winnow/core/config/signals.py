@@ -197,3 +197,43 @@ class ChecklistSignal(Settings):
     gates: Gates = Field(default_factory=Gates)
     reliability: Reliability = Field(default_factory=Reliability)
     annotations: str | None = Field(None, description="people's labels (docs/inputs.md) to measure the judge against")
+
+    @property
+    def judges(self) -> dict[str, Judge]:
+        """The judges by the keys that name them."""
+        second = self.reliability.second_judge
+        return {"judge": self.judge} | ({} if second is None else {"reliability.second_judge": second})
+
+
+class LabelGates(Settings):
+    """What must hold of the responses to labelled prompts, or the run stops before anything is selected."""
+
+    max_null_rate: Share = Field(0.02, description="share of responses whose first word is no answer")
+
+
+class LabelSignal(Settings):
+    """Agreement with labels by people: whether a response says what its prompt's label says."""
+
+    kind: Literal["label"]
+    gates: LabelGates = Field(default_factory=LabelGates)
+
+    @property
+    def checklist(self) -> None:
+        """None is asked."""
+
+    @property
+    def optimize(self) -> None:
+        """There is nothing to choose."""
+
+    @property
+    def min_answered(self) -> float:
+        """A response whose verdict cannot be read is not selected."""
+        return 1.0
+
+    @property
+    def judges(self) -> dict[str, Judge]:
+        """Nobody judges."""
+        return {}
+
+
+Signal = Annotated[ChecklistSignal | LabelSignal, Field(discriminator="kind")]

@@ -10,7 +10,7 @@ from winnow.core.config.corpora import Corpus
 from winnow.core.config.datasets import Dataset, ModalitySettings
 from winnow.core.config.models import Model
 from winnow.core.config.runs import Evaluation, ResolvedRun, Run
-from winnow.core.config.signals import ChecklistSignal
+from winnow.core.config.signals import Signal
 
 
 class Study(Settings):
@@ -23,7 +23,7 @@ class Study(Settings):
         description="for the cards: the hub's name of the licence under which data and models may be passed on",
     )
     corpora: dict[Name, Corpus]
-    signal: ChecklistSignal
+    signal: Signal
     datasets: dict[Name, Dataset]
     modalities: dict[Modality, ModalitySettings]
     same_rows: bool = Field(
@@ -78,7 +78,7 @@ class ResolvedStudy(Settings):
     description: str
     license: str
     corpora: dict[Name, Corpus]
-    signal: ChecklistSignal
+    signal: Signal
     datasets: dict[Name, Dataset]
     modalities: dict[Modality, ModalitySettings]
     same_rows: bool = True
@@ -86,6 +86,10 @@ class ResolvedStudy(Settings):
     runs: dict[str, ResolvedRun]
     evaluation: Evaluation
     exports: tuple[str, ...]
+
+    def answers_of(self, corpus: str) -> dict[str, str] | None:
+        """Return label → its word for a corpus whose responses are scored by their prompts' labels, else None."""
+        return self.corpora[corpus].words if self.signal.kind == "label" else None
 
 
 SCHEMAS: dict[str, type[Settings]] = {"config": Site, "study": Study}
