@@ -36,6 +36,7 @@ rule pair_responses:
         scores="results/{study}/scores/review_evaluations.jsonl",
         splits=corpus_table("splits"),
         responses=corpus_table("responses"),
+        prompts=labels_of_prompts,
         sft=lambda wildcards: chosen_by(overlapped(wildcards), wildcards.study),
     output:
         chosen="results/{study}/datasets/{dataset}/chosen.parquet",
@@ -57,11 +58,12 @@ rule pair_responses:
         pins=PINS["data"],
         spec=choice_spec,
         sft=chosen_arguments("--sft", overlapped),
+        optional=optional("prompts"),
     message:
         asking("Pairing the responses of {wildcards.dataset} of {wildcards.study}")
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --scores {input.scores:q}"
-        " --splits {input.splits:q} --responses {input.responses:q} {params.sft} --chosen {output.chosen:q}"
+        " --splits {input.splits:q} --responses {input.responses:q} {params.optional} {params.sft} --chosen {output.chosen:q}"
         " --ledger {output.ledger:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 

@@ -1,8 +1,8 @@
 """Pair a good with a poor response to the same prompt, for a DPO dataset.
 
 Inputs: the study's score rows, the corpus's splits and responses (texts are read for the few pairs that
-need them), and where the overlap policy asks for it the chosen tables of SFT datasets. Outputs:
-chosen.parquet (every pair with both margins), ledger.parquet (every other same-prompt pair with its
+need them), for some policies its prompts, and where the overlap policy asks for it the chosen tables of SFT
+datasets. Outputs: chosen.parquet (every pair with both margins), ledger.parquet (every other same-prompt pair with its
 reason) and a manifest.
 
     python workflow_scripts/pair_responses.py --spec '{"stage": "dpo", "corpus": "papers",
@@ -17,7 +17,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from winnow.core.config.base import Settings
 from winnow.core.entry import run
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
@@ -25,8 +29,13 @@ from winnow.core.study import parse
 from winnow.core.tables import CHOSEN_PAIRS, LEDGER_PAIRS, read_rows, write_table
 from winnow.datasets.funnel import described
 from winnow.datasets.named_paths import named_paths
-from winnow.datasets.pair import POLICIES, ContrastiveSpec, Taken, chosen_row, ledger
+from winnow.datasets.pair import Material, Taken, chosen_row, ledger
+from winnow.datasets.pair_policies import POLICIES, PairSpec
 from winnow.datasets.scores import read_scores, read_splits
+
+
+class _Spec(Settings):
+    dataset: Annotated[PairSpec, Field(discriminator="policy")]
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,6 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--spec", required=True, help="the dataset's settings and min_answered, as JSON")
     for name in ("scores", "splits", "responses", "chosen", "ledger", "manifest"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--prompts", type=Path, help="the corpus's prompts, for policies that read their labels")
     parser.add_argument("--sft", nargs="+", default=[], metavar="NAME=CHOSEN", help="SFT datasets to stay clear of")
     return parser.parse_args()
 
@@ -48,9 +58,10 @@ def taken_by(tables: Mapping[str, Path]) -> Taken:
 def main() -> None:
     """Pair, write both tables, then the manifest."""
     args = parse_args()
-    spec = parse(ContrastiveSpec, json.loads(args.spec), "--spec")
+    spec = parse(_Spec, {"dataset": json.loads(args.spec)}, "--spec").dataset
     scores, splits, sft = read_scores(args.scores, spec.corpus), read_splits(args.splits), named_paths(args.sft)
-    pairing = POLICIES[spec.policy](scores, splits, args.responses, spec, taken_by(sft))
+    material = Material(scores, splits, args.responses, taken_by(sft), args.prompts)
+    pairing = POLICIES[spec.policy](material, spec)
     kept = pairing.ranking.kept
     rows = (chosen_row(pair, splits[pair.candidate.chosen.prompt_id]) for pair in kept)
     tally = Tally()
@@ -63,16 +74,14 @@ def main() -> None:
         args.manifest,
         step="pair_responses",
         inputs={"scores": args.scores, "splits": args.splits, "responses": args.responses}
+        | ({} if args.prompts is None else {"prompts": args.prompts})
         | {f"sft/{name}": path for name, path in sft.items()},
         outputs={"chosen": args.chosen, "ledger": args.ledger},
         settings=spec.model_dump(mode="json"),
         counts={"pairs": tally.as_dict()},
         software=["duckdb", "pyarrow", "rapidfuzz"],
         chosen_by_split=by_split,
-        spreads={
-            name: {"mean": round(of.mean, 6), "deviation": round(of.deviation, 6)}
-            for name, of in (("rating_diff", pairing.ranking.rating), ("checkmark_diff", pairing.ranking.checkmarks))
-        },
+        **pairing.facts,
     )
 
 

@@ -55,6 +55,7 @@ def spec_of(study: ResolvedStudy, dataset: str, modality: Any) -> ValidationSpec
         "min_prompt_chars": corpus.min_prompt_chars,
         "splits": corpus.splits.model_dump(mode="json"),
         "prompt_fields": corpus.prompt_fields,
+        "template": corpus.template,
         "context": budget.context,
         "response_tokens": budget.response_tokens,
         "images": None if modality == "clean" else budget.model_dump(include=set(IMAGE_KEYS)),

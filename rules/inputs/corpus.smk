@@ -24,6 +24,7 @@ def raw_files(wildcards):
             *([corpus.reviews] if corpus.reviews else []),
             *corpus.model_reviews,
         ]
+    paths += [corpus.reasons] if corpus.has_templates else []
     return existing(paths, f"studies/{wildcards.study}.yaml, key corpora.{wildcards.corpus}")
 
 

@@ -11,6 +11,11 @@ def corpus_table(table):
     return lambda wildcards: (f"results/{wildcards.study}/corpus/{dataset_of(wildcards).corpus}/{table}.parquet")
 
 
+def labels_of_prompts(wildcards):
+    """Return the prompts of a dataset's corpus where its policy reads their labels."""
+    return corpus_table("prompts")(wildcards) if dataset_of(wildcards).reads_prompts else []
+
+
 def choice_spec(wildcards):
     """Return a dataset's settings with the share of items that a response must have answered."""
     settings = dataset_of(wildcards).model_dump(mode="json")
@@ -86,7 +91,7 @@ def rendering(wildcards, corpus):
     return {
         "corpus": corpus,
         "modality": wildcards.modality,
-        "prompt_fields": study.corpora[corpus].model_dump(mode="json")["prompt_fields"],
+        **pick(study.corpora[corpus], "prompt_fields", "template"),
         **pick(settings, "context", "response_tokens"),
         **images,
     }

@@ -12,6 +12,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.tables import RESPONSES, read_rows, write_table
 from winnow.datasets.pair import (
     ContrastiveSpec,
+    Material,
     Taken,
     candidate_pairs,
     contrastive,
@@ -209,7 +210,7 @@ def test_no_pairs_names_what_removed_them_and_the_key_to_change(tmp_path, change
     scores = [score("a", **{"rating": 8.0, "yes": 9} | changes), score("b", **{"rating": 3.0, "yes": 2} | changes)]
     table = responses_table(tmp_path / "responses.parquet", scores, text)
     with pytest.raises(WinnowError, match="of 1 same-prompt pairs") as error:
-        contrastive(scores, {"p0": "train"}, table, SPEC.model_copy(update=spec), Taken())
+        contrastive(Material(scores, {"p0": "train"}, table), SPEC.model_copy(update=spec))
     assert key in str(error.value)
 
 
@@ -235,7 +236,7 @@ def test_no_kept_pair_ever_breaks_a_rule(tmp_path_factory, rows, limit):
     table = responses_table(folder / "responses.parquet", scores)
     splits = {"p0": "train", "p1": "val", "p2": "test"}
     try:
-        pairing = contrastive(scores, splits, table, SPEC.model_copy(update={"max_pairs_per_prompt": limit}), Taken())
+        pairing = contrastive(Material(scores, splits, table), SPEC.model_copy(update={"max_pairs_per_prompt": limit}))
     except WinnowError:
         return
     pairs = [(pair.candidate.chosen, pair.candidate.rejected) for pair in pairing.ranking.kept]

@@ -12,7 +12,7 @@ from validation_faults import BOTH, FAULTS, same_text
 from validation_world import World, failures
 from winnow.core.errors import WinnowError
 from winnow.datasets.rules_bias import auc
-from winnow.datasets.validate import BY_STAGE, COMMON
+from winnow.datasets.validate import BY_POLICY, COMMON
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def test_each_rule_catches_its_fault(world, rule, fault):
 def test_every_rule_has_a_planted_fault():
     measures_only = {"C9", "C10b"}  # C9 reports and warns; C10b has faults of its own in test_datasets_modalities
     by_row = {"C1", "C4", "C5", "C7", "W5", "W6", "W7", "W8"}
-    for stage in BOTH:
+    for stage, policy in zip(BOTH, ("top_fraction", "contrastive"), strict=True):
         planted = {rule for rule, stages, _ in FAULTS if stage in stages}
-        assert planted == ((COMMON | BY_STAGE[stage]).keys() | by_row) - measures_only
+        assert planted == ((COMMON | BY_POLICY[policy]).keys() | by_row) - measures_only
 
 
 @pytest.mark.parametrize("world", ["dpo"], indirect=True)

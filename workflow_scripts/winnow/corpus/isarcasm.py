@@ -34,15 +34,15 @@ class IsarcasmSource:
     @property
     def files(self) -> Mapping[str, Path]:
         """What is read, by name."""
-        return {"tweets": self.path}
+        return labelled.files(self.spec, {"tweets": self.path})
 
     def prompts(self) -> Iterator[Prompt | Rejected]:
         """Yield each tweet and each rephrase, or why it is left out."""
         return labelled.prompts(self._texts)
 
     def responses(self) -> Iterator[Response | Rejected]:
-        """Yield the answer to each tweet and each rephrase."""
-        return labelled.responses(self._texts, self.spec.answers)
+        """Yield the answers to each tweet and each rephrase."""
+        return labelled.responses(self._texts, self.spec)
 
     def _texts(self) -> Iterator[Labelled]:
         path = self.path

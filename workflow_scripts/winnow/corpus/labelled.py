@@ -2,15 +2,18 @@
 
 import html
 import re
-from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
 
-from winnow.core.config.corpora import Answers
+from winnow.core.config.corpora import Answers, LabelledCorpus
 from winnow.corpus import cleaning
 from winnow.corpus.duplicates import text_key
+from winnow.corpus.reasons import Reasons, read_reasons
 from winnow.corpus.records import Origin, Prompt, Rejected, Response
 
 Label = Literal["sarcastic", "not_sarcastic"]
+LABELS: tuple[Label, ...] = get_args(Label)
 
 # html.unescape alone would also take "&copy" in the middle of a link for a sign.
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
@@ -85,14 +88,38 @@ def _checked(record: Labelled, carriers: _Carriers) -> Prompt | Rejected:
     )
 
 
-def responses(read: Read, answers: Answers) -> Iterator[Response]:
-    """Yield the word for each text's label as the response to it; the label is a person's."""
-    words: dict[Label, str] = {"sarcastic": answers.sarcastic, "not_sarcastic": answers.not_sarcastic}
+def responses(read: Read, spec: LabelledCorpus) -> Iterator[Response]:
+    """Yield the word for each text's label as the response to it; the label is a person's.
+
+    With reasons each text has two responses instead: the word for either label, and a reason for it behind it. Both
+    are of one template, which the text's id chooses.
+    """
+    if spec.reasons is not None:
+        yield from _reasoned(read, spec.answers, read_reasons(Path(spec.reasons)))
+        return
     for record in read():
         yield Response(
             f"{record.identity}-verdict",
             record.origin,
             prompt_id=record.identity,
-            text=words[record.label],
+            text=getattr(spec.answers, record.label),
             author_kind="human",
         )
+
+
+def _reasoned(read: Read, answers: Answers, reasons: Reasons) -> Iterator[Response]:
+    for record in read():
+        template = reasons.of(record.identity)
+        for label in LABELS:
+            yield Response(
+                f"{record.identity}-{label}",
+                record.origin._replace(source=f"reasons/{template.id}"),
+                prompt_id=record.identity,
+                text=f"{getattr(answers, label)}. {getattr(template, label)}",
+                author_kind="template",
+            )
+
+
+def files(spec: LabelledCorpus, raw: Mapping[str, Path]) -> Mapping[str, Path]:
+    """Return all that a labelled corpus is read from: its raw files, and the reasons if it has any."""
+    return {**raw, **({} if spec.reasons is None else {"reasons": Path(spec.reasons)})}

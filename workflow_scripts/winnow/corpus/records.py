@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from winnow.core.config.corpora import AuthorKind
+
 Kind = Literal["prompt", "response"]
 
 
@@ -48,7 +50,7 @@ class Response:
     origin: Origin
     prompt_id: str
     text: str
-    author_kind: Literal["human", "model"]
+    author_kind: AuthorKind
     rating: float | None = None
     rating_label: str | None = None
     rating_scale: tuple[float, ...] | None = None

@@ -27,20 +27,24 @@ class SarcasmV2Source:
         self.spec = spec
 
     @property
+    def _parts(self) -> dict[str, Path]:
+        return {part: Path(path) for part, path in self.spec.files.items()}
+
+    @property
     def files(self) -> Mapping[str, Path]:
         """What is read, by part."""
-        return {part: Path(path) for part, path in self.spec.files.items()}
+        return labelled.files(self.spec, self._parts)
 
     def prompts(self) -> Iterator[Prompt | Rejected]:
         """Yield each post, or why it is left out."""
         return labelled.prompts(self._posts)
 
     def responses(self) -> Iterator[Response | Rejected]:
-        """Yield the answer to each post."""
-        return labelled.responses(self._posts, self.spec.answers)
+        """Yield the answers to each post."""
+        return labelled.responses(self._posts, self.spec)
 
     def _posts(self) -> Iterator[Labelled]:
-        for place, (part, path) in enumerate(self.files.items()):
+        for place, (part, path) in enumerate(self._parts.items()):
             for row in read_records(path):
                 given, number = require(row, "class", path), require(row, "id", path)
                 if given not in LABELS:

@@ -16,13 +16,13 @@ from winnow.core.config.corpora import Splits
 from winnow.core.errors import WinnowError
 from winnow.core.tables import Row, read_rows
 from winnow.datasets.fitting import Renderer
-from winnow.datasets.pair import ContrastiveSpec
+from winnow.datasets.pair_policies import PairSpec
 from winnow.datasets.render import RenderSpec
 from winnow.datasets.scores import Score, raw_scores
-from winnow.datasets.select import TopFractionSpec
+from winnow.datasets.select import SelectionSpec
 from winnow.graders.verdicts import AGREES, agreement
 
-Policy = Annotated[TopFractionSpec | ContrastiveSpec, Field(discriminator="policy")]
+Policy = Annotated[SelectionSpec | PairSpec, Field(discriminator="policy")]
 
 
 class ValidationSpec(RenderSpec):
@@ -151,6 +151,12 @@ class Evidence:
     def labels(self) -> dict[str, str | None]:
         """Prompt → label, from the prompts table."""
         return {row["prompt_id"]: row["label"] for row in read_rows(self.paths.prompts, ["prompt_id", "label"])}
+
+    @cached_property
+    def named_groups(self) -> dict[str, str]:
+        """Prompt → the group that its record names, for those that name one."""
+        rows = read_rows(self.paths.prompts, ["prompt_id", "group"])
+        return {row["prompt_id"]: row["group"] for row in rows if row["group"] is not None}
 
     @cached_property
     def agreements(self) -> dict[str, str | None]:

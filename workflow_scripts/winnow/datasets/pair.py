@@ -1,4 +1,4 @@
-"""Pairing responses for DPO. A policy is a function in `POLICIES`; adding one is adding a function.
+"""Pairing responses for DPO by ratings and scores, and what all policies share (`pair_policies.py`).
 
 Every unordered pair of scored responses to one prompt is a candidate. It is turned so that the
 higher rating is chosen, meets the rules on ids and scores, then those on texts, and the survivors
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
@@ -66,20 +66,49 @@ class Taken:
     prompts: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Material:
+    """What pairs are made of.
+
+    Attributes:
+        scores: of the corpus.
+        splits: prompt → split.
+        responses: responses.parquet.
+        taken: what SFT datasets use.
+        prompts: prompts.parquet, for policies that read it.
+    """
+
+    scores: Sequence[Score]
+    splits: Mapping[str, str]
+    responses: Path
+    taken: Taken = field(default_factory=Taken)
+    prompts: Path | None = None
+
+
 Refused = tuple[Score, Score, str]
 
 
 @dataclass
 class Pairing:
-    """What a policy made of all candidates: the chosen pairs, and every other with its reason."""
+    """What a policy made of all candidates: the chosen pairs, and every other with its reason.
+
+    Attributes:
+        read: candidates.
+        facts: what the manifest says besides, as JSON values.
+    """
 
     ranking: Ranking
     refused: list[Refused] = field(default_factory=list)
     read: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def dropped(self) -> Counter[str]:
         """Return how many candidates each rule removed."""
         return Counter(reason for _, _, reason in self.refused)
+
+
+Orient = Callable[[Score, Score], tuple[Score, Score]]
+TextRefusal = Callable[[Row, Row], tuple[str | None, float, float]]
 
 
 def oriented(first: Score, second: Score) -> tuple[Score, Score]:
@@ -128,62 +157,75 @@ def text_refusal(chosen: str, rejected: str, spec: ContrastiveSpec) -> tuple[str
     return None, similarity, ratio
 
 
-def candidate_pairs(scores: Sequence[Score]) -> Iterator[tuple[Score, Score]]:
+def candidate_pairs(scores: Sequence[Score], orient: Orient = oriented) -> Iterator[tuple[Score, Score]]:
     """Yield every same-prompt pair of responses once, as (chosen, rejected), prompts in the order of their ids."""
     by_prompt = sorted(scores, key=lambda score: (score.prompt_id, score.response_id))
     for _, group in groupby(by_prompt, key=lambda score: score.prompt_id):
         for first, second in combinations(group, 2):
-            yield oriented(first, second)
+            yield orient(first, second)
 
 
-def _meet_texts(
-    survivors: Sequence[tuple[Score, Score]], responses: Path, spec: ContrastiveSpec, pairing: Pairing
+def meet_texts(
+    survivors: Sequence[tuple[Score, Score]],
+    responses: Path,
+    columns: Sequence[str],
+    refusal: TextRefusal,
+    pairing: Pairing,
 ) -> Iterator[Candidate]:
-    """Yield the pairs that pass the rules on texts; the others go to the refused. Survivors are ordered by prompt."""
+    """Yield the pairs that pass the rules on texts; the others go to the refused.
+
+    Args:
+        survivors: (chosen, rejected), ordered by prompt.
+        responses: responses.parquet.
+        columns: what the rules read of it.
+        refusal: from two such rows to a reason or None, similarity and length ratio.
+        pairing: takes the refused.
+    """
+    if not survivors:
+        return
     ids = {score.response_id for pair in survivors for score in pair}
     groups = groupby(survivors, key=lambda pair: pair[0].prompt_id)
     for (prompt_id, pairs), (text_prompt, texts) in zip(
-        groups, responses_by_prompt(responses, ids, ["text"]), strict=True
+        groups, responses_by_prompt(responses, ids, columns), strict=True
     ):
         assert prompt_id == text_prompt, f"scores say {prompt_id}, responses {text_prompt}"
         for chosen, rejected in pairs:
-            reason, similarity, ratio = text_refusal(
-                texts[chosen.response_id]["text"], texts[rejected.response_id]["text"], spec
-            )
+            reason, similarity, ratio = refusal(texts[chosen.response_id], texts[rejected.response_id])
             if reason is not None:
                 pairing.refused.append((chosen, rejected, reason))
                 continue
             yield Candidate(chosen, rejected, similarity, ratio)
 
 
-def contrastive(
-    scores: Sequence[Score], splits: Mapping[str, str], responses: Path, spec: ContrastiveSpec, taken: Taken
-) -> Pairing:
+def contrastive(material: Material, spec: ContrastiveSpec) -> Pairing:
     """Return good and poor responses to the same prompt, at most `max_pairs_per_prompt` of each prompt.
 
     Raises:
         WinnowError: if no train pair is left, with the funnel and the key to change.
     """
-    pairing = Pairing(Ranking())
+    pairing, splits = Pairing(Ranking()), material.splits
     survivors = []
-    for chosen, rejected in candidate_pairs(scores):
+    for chosen, rejected in candidate_pairs(material.scores):
         pairing.read += 1
-        reason = id_refusal(chosen, rejected, split_of(splits, chosen.prompt_id), spec, taken)
+        reason = id_refusal(chosen, rejected, split_of(splits, chosen.prompt_id), spec, material.taken)
         if reason is None:
             survivors.append((chosen, rejected))
         else:
             pairing.refused.append((chosen, rejected, reason))
-    candidates = list(_meet_texts(survivors, responses, spec, pairing)) if survivors else []
+
+    def refusal(chosen: Row, rejected: Row) -> tuple[str | None, float, float]:
+        return text_refusal(chosen["text"], rejected["text"], spec)
+
+    candidates = list(meet_texts(survivors, material.responses, ["text"], refusal, pairing))
     pairing.ranking = rank_pairs(candidates, spec.max_pairs_per_prompt)
+    spreads = (("rating_diff", pairing.ranking.rating), ("checkmark_diff", pairing.ranking.checkmarks))
+    pairing.facts["spreads"] = {
+        name: {"mean": round(of.mean, 6), "deviation": round(of.deviation, 6)} for name, of in spreads
+    }
     pairing.refused += [(pair.chosen, pair.rejected, reason) for pair, reason in pairing.ranking.refused]
     if not any(splits[pair.candidate.chosen.prompt_id] == "train" for pair in pairing.ranking.kept):
         raise refuse_empty("contrastive", pairing.read, pairing.dropped(), "same-prompt pairs", KEYS)
     return pairing
-
-
-Policy = Callable[[Sequence[Score], Mapping[str, str], Path, ContrastiveSpec, Taken], Pairing]
-
-POLICIES: dict[str, Policy] = {"contrastive": contrastive}
 
 
 def _difference(left: float | None, right: float | None) -> float | None:

@@ -1,7 +1,7 @@
 """Which of the good pairs are taken: the widest apart and the most alike in length come first."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -118,15 +118,33 @@ def take(ordered: Iterable[tuple[str, str]], limit: int) -> list[str | None]:
 
 
 def rank_pairs(candidates: Sequence[Candidate], max_pairs_per_prompt: int) -> Ranking:
-    """Take the best pairs of each prompt, each response at most once per side; ties go by pair id."""
+    """Take the best pairs of each prompt by `pair_score`, each response at most once per side; ties go by pair id."""
     rating = spread([rating_diff_of(candidate) for candidate in candidates])
     checkmarks = spread([checkmark_diff_of(candidate) for candidate in candidates])
+
+    def score(candidate: Candidate) -> float:
+        margins = rating_diff_of(candidate), checkmark_diff_of(candidate)
+        return pair_score(*margins, candidate.length_ratio, rating, checkmarks)
+
     ranking = Ranking(rating=rating, checkmarks=checkmarks)
+    _take_best(candidates, max_pairs_per_prompt, score, ranking)
+    return ranking
+
+
+def rank_by_length(candidates: Sequence[Candidate], max_pairs_per_prompt: int) -> Ranking:
+    """Take the pairs of each prompt that are most alike in length, as `rank_pairs` does."""
+    ranking = Ranking()
+    _take_best(candidates, max_pairs_per_prompt, lambda c: round(-abs(math.log(c.length_ratio)), SCORE_DIGITS), ranking)
+    return ranking
+
+
+def _take_best(
+    candidates: Sequence[Candidate], max_pairs_per_prompt: int, score_of: Callable[[Candidate], float], ranking: Ranking
+) -> None:
+    """Fill a ranking with the best pairs of each prompt, and with those passed over."""
     by_prompt = sorted(candidates, key=lambda candidate: candidate.chosen.prompt_id)
     for _, group in groupby(by_prompt, key=lambda candidate: candidate.chosen.prompt_id):
-        scored = [
-            (pair_score(rating_diff_of(c), checkmark_diff_of(c), c.length_ratio, rating, checkmarks), c) for c in group
-        ]
+        scored = [(score_of(candidate), candidate) for candidate in group]
         scored.sort(key=lambda item: (-item[0], pair_id_of(item[1].chosen.response_id, item[1].rejected.response_id)))
         verdicts = take(((c.chosen.response_id, c.rejected.response_id) for _, c in scored), max_pairs_per_prompt)
         rank = 0
@@ -136,4 +154,3 @@ def rank_pairs(candidates: Sequence[Candidate], max_pairs_per_prompt: int) -> Ra
                 continue
             rank += 1
             ranking.kept.append(RankedPair(candidate, score, rank))
-    return ranking

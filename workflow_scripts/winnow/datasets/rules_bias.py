@@ -52,6 +52,9 @@ def sft_bias(evidence: Evidence, check: Check) -> None:
             lengths[chosen].append(row["n_tokens"])
             if (rating := evidence.scored[row["response_id"]].rating) is not None:
                 ratings[chosen].append(rating)
+    if evidence.spec.answers is not None and not lengths[False]:
+        check.not_applicable = "every response of train and val is chosen: there are no others to compare with"
+        return
     _measure(check, "length_auc", auc(lengths[True], lengths[False]))
     _measure(check, "rating_auc", auc(ratings[True], ratings[False]))
     for name, values in (("length", lengths), ("rating", ratings)):
@@ -69,7 +72,8 @@ def dpo_bias(evidence: Evidence, check: Check) -> None:
             check.checked += 1
             chosen.append(row["chosen_tokens"])
             rejected.append(row["rejected_tokens"])
-            ratings.append((row["chosen_rating"] or 0.0, row["rejected_rating"] or 0.0))
+            if None not in (row["chosen_rating"], row["rejected_rating"]):
+                ratings.append((row["chosen_rating"], row["rejected_rating"]))
     _measure(check, "length_auc", auc(chosen, rejected))
     if chosen:
         ratios = [one / other for one, other in zip(chosen, rejected, strict=True)]
@@ -78,8 +82,8 @@ def dpo_bias(evidence: Evidence, check: Check) -> None:
             "mean_length_ratio": fmean(ratios),
             "median_length_ratio": median(ratios),
             "length_only_accuracy": fmean(wins),
-            "mean_rating_chosen": fmean(one for one, _ in ratings),
-            "mean_rating_rejected": fmean(other for _, other in ratings),
+            "mean_rating_chosen": fmean(one for one, _ in ratings) if ratings else None,
+            "mean_rating_rejected": fmean(other for _, other in ratings) if ratings else None,
         }
     _warn_if_length_decides(check)
 
@@ -101,6 +105,9 @@ def _texts(evidence: Evidence, split: str) -> Iterator[tuple[str, str]]:
 
 def no_duplicates_across_splits(evidence: Evidence, check: Check) -> None:
     """W9: no response of train is nearly the same text as one of val."""
+    if evidence.spec.answers is not None:
+        check.not_applicable = "responses are answers to labels: the same words answer many prompts"
+        return
     for name, alike in near_duplicates(_texts(evidence, "val"), _texts(evidence, "train")):
         check.checked += 1
         for other, value in alike:

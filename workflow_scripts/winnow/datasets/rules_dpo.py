@@ -3,7 +3,7 @@
 import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
@@ -18,16 +18,23 @@ from winnow.datasets.pair import (
     LENGTH_CALIPER,
     SIMILAR_TEXT,
     ContrastiveSpec,
+    Orient,
     Taken,
     candidate_pairs,
     id_refusal,
+    oriented,
 )
+from winnow.datasets.pair_by_label import ByLabelSpec
+from winnow.datasets.pair_policies import PairSpec
 from winnow.datasets.rank import PROMPT_FULL, RESPONSE_USED, Candidate, rank_pairs
 from winnow.datasets.scores import Score
 from winnow.datasets.text import normalised
 
 TOLERANCE = 1e-6
 LATER_REASONS = {IDENTICAL_TEXT, SIMILAR_TEXT, LENGTH_CALIPER, PROMPT_FULL, RESPONSE_USED}
+
+
+IdRefusal = Callable[[Score, Score, str], str | None]
 
 
 class Sides(NamedTuple):
@@ -42,7 +49,8 @@ def _spec(evidence: Evidence) -> ContrastiveSpec:
     return evidence.spec.policy
 
 
-def _sides(evidence: Evidence, row: Row) -> Sides | None:
+def sides_of(evidence: Evidence, row: Row) -> Sides | None:
+    """Return both responses of a pair, None where one of them is not scored."""
     chosen, rejected = evidence.scored.get(row["chosen_id"]), evidence.scored.get(row["rejected_id"])
     return None if chosen is None or rejected is None else Sides(chosen, rejected)
 
@@ -51,7 +59,7 @@ def margins_repeated(evidence: Evidence, check: Check) -> None:
     """C8: each pair's signed margins, decision, ratings and split meet the settings and are the stored ones."""
     spec = _spec(evidence)
     for row in evidence.chosen:
-        name, sides = row["pair_id"], _sides(evidence, row)
+        name, sides = row["pair_id"], sides_of(evidence, row)
         if sides is None or sides.chosen.rating is None or sides.rejected.rating is None:
             check.expect(False, name, "names a response without a score or a rating")
             continue
@@ -104,9 +112,15 @@ def taken_by_sft(evidence: Evidence) -> Taken:
     return Taken(frozenset(row["response_id"] for row in sft), frozenset(row["prompt_id"] for row in sft))
 
 
+def pair_spec(evidence: Evidence) -> PairSpec:
+    """Return the settings of a dataset of pairs, whatever its policy."""
+    assert isinstance(evidence.spec.policy, ContrastiveSpec | ByLabelSpec)
+    return evidence.spec.policy
+
+
 def overlap_kept(evidence: Evidence, check: Check) -> None:
     """W3: what SFT uses does not occur here, as far as the overlap policy forbids it."""
-    spec, taken = _spec(evidence), taken_by_sft(evidence)
+    spec, taken = pair_spec(evidence), taken_by_sft(evidence)
     if spec.overlap_policy == "allow":
         check.not_applicable = "overlap_policy is allow; C3 reports the overlap"
         return
@@ -120,7 +134,7 @@ def overlap_kept(evidence: Evidence, check: Check) -> None:
 
 def pair_limits(evidence: Evidence, check: Check) -> None:
     """W2: at most so many pairs per prompt, each response at most once per side."""
-    limit = _spec(evidence).max_pairs_per_prompt
+    limit = pair_spec(evidence).max_pairs_per_prompt
     for column, most in (("prompt_id", limit), ("chosen_id", 1), ("rejected_id", 1)):
         for name, count in Counter(row[column] for row in evidence.chosen).items():
             check.expect(count <= most, name, f"occurs {count} times as {column}, allowed {most}")
@@ -129,6 +143,25 @@ def pair_limits(evidence: Evidence, check: Check) -> None:
 def ledger_complete(evidence: Evidence, check: Check) -> None:
     """W1: every same-prompt pair of scored responses is chosen, or in the ledger with the reason that is true."""
     spec, taken = _spec(evidence), taken_by_sft(evidence)
+
+    def refusal(chosen: Score, rejected: Score, split: str) -> str | None:
+        return id_refusal(chosen, rejected, split, spec, taken)
+
+    every_pair_once(evidence, check, oriented, refusal, LATER_REASONS)
+
+
+def every_pair_once(
+    evidence: Evidence, check: Check, orient: Orient, refusal: IdRefusal, later_reasons: Collection[str]
+) -> None:
+    """Check that chosen and ledger hold every same-prompt pair of scored responses once, with the true reason.
+
+    Args:
+        evidence: of the dataset.
+        check: takes the findings.
+        orient: says which of two responses is the chosen one.
+        refusal: from chosen, rejected and split to the first rule on ids and scores that is broken.
+        later_reasons: that a pair which breaks none of them may have.
+    """
     stated = {(row["chosen_id"], row["rejected_id"]): "" for row in evidence.chosen}
     ids = {name: name for name in evidence.scored}  # one text per id, however many pairs name it
     for row in read_rows(evidence.paths.ledger):
@@ -137,28 +170,26 @@ def ledger_complete(evidence: Evidence, check: Check) -> None:
         check.expect(pair not in stated, "/".join(pair), "is in the ledger twice, or chosen as well")
         stated[pair] = sys.intern(row["reason"])
     del ids
-    for chosen, rejected in candidate_pairs(list(evidence.scored.values())):
+    for chosen, rejected in candidate_pairs(list(evidence.scored.values()), orient):
         reason = stated.pop((chosen.response_id, rejected.response_id), None)
         split = evidence.split_of(chosen.prompt_id) or ""
-        wanted = id_refusal(chosen, rejected, split, spec, taken)
+        wanted = refusal(chosen, rejected, split)
         name = f"{chosen.response_id}/{rejected.response_id}"
         if reason is None:
             check.expect(False, name, "is neither chosen nor in the ledger")
         elif wanted is not None:
             check.expect(reason == wanted, name, f"reason is {reason or 'none: chosen'}, recomputed {wanted}")
         else:
-            check.expect(reason in LATER_REASONS or not reason, name, f"reason {reason} does not hold")
+            check.expect(reason in later_reasons or not reason, name, f"reason {reason} does not hold")
     for pair in stated:
         check.fail("/".join(pair), "is in chosen or ledger and is no same-prompt pair, or has its sides turned")
 
 
-def _ranked_candidates(evidence: Evidence) -> Iterator[Candidate]:
-    """Yield the pairs that met every condition: those chosen, and those that lost to better ones."""
+def ranked_candidates(evidence: Evidence, lost: Collection[str] = (PROMPT_FULL, RESPONSE_USED)) -> Iterator[Candidate]:
+    """Yield the pairs that met every condition: those chosen, and those that lost, for these reasons, to others."""
     rows = [(row["chosen_id"], row["rejected_id"]) for row in evidence.chosen]
     rows += [
-        (row["chosen_id"], row["rejected_id"])
-        for row in read_rows(evidence.paths.ledger)
-        if row["reason"] in {PROMPT_FULL, RESPONSE_USED}
+        (row["chosen_id"], row["rejected_id"]) for row in read_rows(evidence.paths.ledger) if row["reason"] in lost
     ]
     known = [pair for pair in rows if set(pair) <= evidence.scored.keys()]
     by_prompt = sorted(known, key=lambda pair: evidence.scored[pair[0]].prompt_id)
@@ -174,7 +205,7 @@ def _ranked_candidates(evidence: Evidence) -> Iterator[Candidate]:
 
 def ranking_repeated(evidence: Evidence, check: Check) -> None:
     """W4: among the pairs that meet every condition, those with the best pair_score are chosen, ties by pair id."""
-    candidates = [c for c in _ranked_candidates(evidence) if None not in (c.chosen.rating, c.rejected.rating)]
+    candidates = [c for c in ranked_candidates(evidence) if None not in (c.chosen.rating, c.rejected.rating)]
     ranking = rank_pairs(candidates, _spec(evidence).max_pairs_per_prompt)
     expected = {
         (pair.candidate.chosen.response_id, pair.candidate.rejected.response_id): (pair.rank, pair.pair_score)

@@ -38,7 +38,7 @@ class RowRules:
             "C1": ("the two responses differ, and a response differs from its prompt", self.responses_differ),
             "C4": ("prompts are long enough, no placeholder, and give no decision away", self.prompt_is_real),
             "C6": ("images are their prompt's, whole and in their places", ImageRules(evidence).images_match),
-            "C7": ("ratings are on their scale and decisions are known", self.rating_on_scale),
+            "C7": ("ratings are on their scale, decisions and labels are known", self.rating_on_scale),
             "W5": ("rendered text is the source's text", self.text_from_source),
             "W6": ("metadata are the source's", self.metadata_from_source),
         }
@@ -80,7 +80,7 @@ class RowRules:
             check.expect(groups[0] == groups[1], rendered.id, f"shows the same text as prompt {owner} of another group")
 
     def rating_on_scale(self, rendered: RenderedRow, check: Check) -> None:
-        """C7: each rating is one of its scale's, and each decision a known one."""
+        """C7: each rating is one of its scale's, and each decision, and label where labels score, a known one."""
         for response in rendered.responses:
             if response is None:
                 check.expect(False, rendered.id, "a response is not in the corpus")
@@ -89,6 +89,9 @@ class RowRules:
                 check.expect(response["rating"] in scale, rendered.id, f"rating {response['rating']} is not of {scale}")
         decision = rendered.prompt["decision"] if rendered.prompt else None
         check.expect(decision in DECISIONS, rendered.id, f"decision {decision!r} is not a known one")
+        if (answers := self.evidence.spec.answers) is not None:
+            label = self.evidence.labels.get(rendered.row["prompt_id"])
+            check.expect(label in answers, rendered.id, f"label {label!r} is none of {', '.join(answers)}")
 
     def text_from_source(self, rendered: RenderedRow, check: Check) -> None:
         """W5: messages are what the template makes of the source rows; a cut field is the beginning of the whole."""

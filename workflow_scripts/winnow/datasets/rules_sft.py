@@ -1,7 +1,7 @@
 """C8 and W1 for SFT: the selection made again, in other words, from single answers and source ratings."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import ROUND_FLOOR, Decimal
 
 from winnow.core.ids import sha256_text
@@ -9,7 +9,7 @@ from winnow.core.tables import read_rows
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence
 from winnow.datasets.scores import Score, raw_scores
-from winnow.datasets.select import BELOW_CUT, TopFractionSpec, refusal
+from winnow.datasets.select import BELOW_CUT, EveryRightSpec, TopFractionSpec, refusal
 
 TOLERANCE = 1e-6  # to which score rows are rounded
 
@@ -59,6 +59,29 @@ def selection_repeated(evidence: Evidence, check: Check) -> None:
     ranks = {score.response_id: rank for rank, score in enumerate(sorted(eligible, key=_best_first)[:count], 1)}
     check.measured |= {"eligible": len(eligible), "expected": count, "chosen": len(evidence.chosen)}
     check.expect(len(evidence.chosen) == count, "chosen", f"has {len(evidence.chosen)} rows, not {count}")
+    _ranks_are(ranks, evidence, check)
+
+
+def every_right_repeated(evidence: Evidence, check: Check) -> None:
+    """C8: exactly the train and val responses that meet every item are chosen, in the stated order."""
+    assert isinstance(evidence.spec.policy, EveryRightSpec)
+    right = [
+        score
+        for score in evidence.scored.values()
+        if evidence.split_of(score.prompt_id) in {"train", "val"}
+        and score.answered_share >= evidence.spec.policy.min_answered
+        and score.checkmark_score == 1
+    ]
+    ranks = {score.response_id: rank for rank, score in enumerate(sorted(right, key=_best_first), 1)}
+    check.measured |= {"right": len(right), "chosen": len(evidence.chosen)}
+    chosen = {row["response_id"] for row in evidence.chosen}
+    for name in ranks:
+        check.expect(name in chosen, name, "is right and not chosen")
+    _ranks_are(ranks, evidence, check)
+
+
+def _ranks_are(ranks: Mapping[str, int], evidence: Evidence, check: Check) -> None:
+    """Check that the chosen have these ranks, and the numbers that ranked them."""
     for row in evidence.chosen:
         name = row["response_id"]
         check.expect(ranks.get(name) == row["rank"], name, f"has rank {row['rank']}, recomputed {ranks.get(name)}")
@@ -71,7 +94,7 @@ def selection_repeated(evidence: Evidence, check: Check) -> None:
 def ledger_complete(evidence: Evidence, check: Check) -> None:
     """W1: every scored response is chosen, or in the ledger with the reason that is true."""
     spec = evidence.spec.policy
-    assert isinstance(spec, TopFractionSpec)
+    assert isinstance(spec, TopFractionSpec | EveryRightSpec)
     seen = Counter(row["response_id"] for row in evidence.chosen)
     for row in read_rows(evidence.paths.ledger):
         name, score = row["response_id"], evidence.scored.get(row["response_id"])

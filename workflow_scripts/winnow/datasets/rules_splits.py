@@ -19,6 +19,11 @@ def prompt_in_one_split(evidence: Evidence, check: Check) -> None:
             groups[row.group_id].add(row.split)
     for group_id, splits in groups.items():
         check.expect(len(splits) == 1, group_id, f"near-duplicate prompts lie in {', '.join(sorted(splits))}")
+    named: dict[str, set[str]] = defaultdict(set)
+    for prompt_id, group in evidence.named_groups.items():
+        named[group].update(row.split for row in evidence.split_rows.get(prompt_id, ()))
+    for group, splits in named.items():
+        check.expect(len(splits) <= 1, group, f"prompts of one group lie in {', '.join(sorted(splits))}")
     for split, path in evidence.paths.rendered():
         for rendered in read_rows(path, [evidence.key, "prompt_id", "split"]):
             true = evidence.split_of(rendered["prompt_id"])

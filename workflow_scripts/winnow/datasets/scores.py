@@ -40,6 +40,11 @@ class Score:
     p_yes_mean: float | None
     answered_share: float
 
+    @property
+    def is_right(self) -> bool:
+        """Whether every item that was answered is met, and there is one."""
+        return self.checkmark_max > 0 and self.checkmark_count == self.checkmark_max
+
 
 def raw_scores(path: Path, corpus: str) -> Iterator[dict[str, Any]]:
     """Yield the score rows of one corpus as they stand in the file.

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from winnow.core.config.datasets import TopFraction
+from winnow.core.config.datasets import EveryRight, TopFraction
 from winnow.core.ids import sha256_text
 from winnow.core.tables import Row
 from winnow.datasets.funnel import refuse_empty
@@ -18,12 +18,14 @@ from winnow.datasets.scores import Score, split_of
 RATING_MISSING = "rating_missing"
 ANSWERS_MISSING = "answers_missing"
 SPLIT_TEST = "split_test"
+NOT_RIGHT = "not_right"
 BELOW_CUT = "below_cut"
 
 KEYS = {
     RATING_MISSING: "set require_rating: false, or use a corpus with ratings",
     ANSWERS_MISSING: "look at the judge's null rate in scores/judge_report.json, or lower signal.min_answered",
     SPLIT_TEST: "lower splits.test of the corpus",
+    NOT_RIGHT: "look at what the responses say, and at the corpus's labels and answers",
     BELOW_CUT: "raise fraction: floor(fraction * eligible) is 0",
 }
 
@@ -32,6 +34,15 @@ class TopFractionSpec(TopFraction):
     """A dataset's settings with the signal's threshold on answered items."""
 
     min_answered: Annotated[float, Field(gt=0, le=1)]
+
+
+class EveryRightSpec(EveryRight):
+    """A dataset's settings with the signal's threshold on answered items."""
+
+    min_answered: Annotated[float, Field(gt=0, le=1)]
+
+
+SelectionSpec = TopFractionSpec | EveryRightSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ def goodness(score: Score) -> tuple[int, bool, float, bool, float, str]:
     )
 
 
-def refusal(score: Score, split: str, spec: TopFractionSpec) -> str | None:
+def refusal(score: Score, split: str, spec: SelectionSpec) -> str | None:
     """Return why a response cannot be chosen, or None if it is eligible."""
     if split == "test":
         return SPLIT_TEST
@@ -77,7 +88,23 @@ def refusal(score: Score, split: str, spec: TopFractionSpec) -> str | None:
         return RATING_MISSING
     if score.answered_share < spec.min_answered:
         return ANSWERS_MISSING
+    if spec.only_right and not score.is_right:
+        return NOT_RIGHT
     return None
+
+
+def _eligible(
+    scores: Sequence[Score], splits: Mapping[str, str], spec: SelectionSpec
+) -> tuple[list[Score], Counter[str]]:
+    """Return the responses that nothing refuses, best first, and how many each rule removed."""
+    eligible, dropped = [], Counter[str]()
+    for score in scores:
+        reason = refusal(score, split_of(splits, score.prompt_id), spec)
+        if reason is None:
+            eligible.append(score)
+        else:
+            dropped[reason] += 1
+    return sorted(eligible, key=goodness), dropped
 
 
 def top_fraction(scores: Sequence[Score], splits: Mapping[str, str], spec: TopFractionSpec) -> list[Choice]:
@@ -86,15 +113,9 @@ def top_fraction(scores: Sequence[Score], splits: Mapping[str, str], spec: TopFr
     Raises:
         WinnowError: if that is none.
     """
-    eligible, dropped = [], Counter[str]()
-    for score in scores:
-        reason = refusal(score, split_of(splits, score.prompt_id), spec)
-        if reason is None:
-            eligible.append(score)
-        else:
-            dropped[reason] += 1
+    eligible, dropped = _eligible(scores, splits, spec)
     count = exact_floor(spec.fraction, len(eligible))
-    best = sorted(eligible, key=goodness)[:count]
+    best = eligible[:count]
     if not any(splits[score.prompt_id] == "train" for score in best):
         dropped[BELOW_CUT] += len(eligible)
         raise refuse_empty("top_fraction", len(scores), +dropped, "scored responses", KEYS)
@@ -102,9 +123,21 @@ def top_fraction(scores: Sequence[Score], splits: Mapping[str, str], spec: TopFr
     return [Choice(score, splits[score.prompt_id], rank, why) for rank, score in enumerate(best, 1)]
 
 
-Policy = Callable[[Sequence[Score], Mapping[str, str], TopFractionSpec], list[Choice]]
+def every_right(scores: Sequence[Score], splits: Mapping[str, str], spec: EveryRightSpec) -> list[Choice]:
+    """Return every train and val response that meets all items, best first.
 
-POLICIES: dict[str, Policy] = {"top_fraction": top_fraction}
+    Raises:
+        WinnowError: if there is none in train.
+    """
+    eligible, dropped = _eligible(scores, splits, spec)
+    if not any(splits[score.prompt_id] == "train" for score in eligible):
+        raise refuse_empty("all", len(scores), dropped, "scored responses", KEYS)
+    return [Choice(score, splits[score.prompt_id], rank, "is right") for rank, score in enumerate(eligible, 1)]
+
+
+Policy = Callable[[Sequence[Score], Mapping[str, str], Any], list[Choice]]
+
+POLICIES: dict[str, Policy] = {"top_fraction": top_fraction, "all": every_right}
 
 
 def chosen_row(choice: Choice) -> Row:
@@ -124,7 +157,7 @@ def chosen_row(choice: Choice) -> Row:
 
 
 def ledger(
-    scores: Sequence[Score], splits: Mapping[str, str], spec: TopFractionSpec, choices: Sequence[Choice]
+    scores: Sequence[Score], splits: Mapping[str, str], spec: SelectionSpec, choices: Sequence[Choice]
 ) -> Iterator[Row]:
     """Yield a ledger row for every scored response that was not chosen."""
     taken = {choice.score.response_id for choice in choices}

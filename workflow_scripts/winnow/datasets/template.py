@@ -30,19 +30,19 @@ class Parts(Settings):
 
 
 class ResponseTexts(Settings):
-    """How the parts of a response are written."""
+    """How the parts of a response are written; a part without words is not."""
 
     text: str
-    rating: str
-    confidence: str
+    rating: str = ""
+    confidence: str = ""
 
 
 class Template(Settings):
-    """A file of resources/prompts: the words around the data."""
+    """A file of resources/prompts: the words around the data. Without `parts` the system turn is the intro alone."""
 
     intro: str
-    parts: Parts
-    known_sections: tuple[str, ...]
+    parts: Parts | None = None
+    known_sections: tuple[str, ...] = ()
     instruction: str
     fields: dict[PromptField, str] = Field(min_length=1)
     response: ResponseTexts
@@ -84,9 +84,9 @@ def confidence_text(response: Row) -> str | None:
 def response_text(template: Template, response: Row) -> str:
     """Return the text that is trained: review, rating, confidence; null parts are left out."""
     parts = [_fill(template.response.text, text=response["text"].strip())]
-    if (rating := rating_text(response)) is not None:
+    if template.response.rating and (rating := rating_text(response)) is not None:
         parts.append(_fill(template.response.rating, text=rating.strip()))
-    if (confidence := confidence_text(response)) is not None:
+    if template.response.confidence and (confidence := confidence_text(response)) is not None:
         parts.append(_fill(template.response.confidence, text=confidence.strip()))
     return "\n\n".join(parts)
 
@@ -107,6 +107,8 @@ def system_text(template: Template, responses: Sequence[Row]) -> str:
     Raises:
         WinnowError: if the responses were rated on different scales: one prompt cannot ask for both.
     """
+    if template.parts is None:
+        return template.intro
     lines = [template.intro]
     named = [set(sections_of(template, response["text"])) for response in responses]
     sections = [name for name in template.known_sections if all(name in names for names in named)]

@@ -8,7 +8,7 @@ from typing import Any
 from winnow.core.ids import sha256_file
 from winnow.core.log import Progress
 from winnow.core.tables import count_rows
-from winnow.datasets import rules_bias, rules_dpo, rules_modalities, rules_sft, rules_splits
+from winnow.datasets import rules_bias, rules_dpo, rules_labels, rules_modalities, rules_sft, rules_splits
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence, Paths, ValidationSpec
 from winnow.datasets.fitting import read_renderer
@@ -30,13 +30,18 @@ COMMON: dict[str, tuple[str, Rule]] = {
     "C10b": ("every modality has the same rows", rules_modalities.same_rows),
     "W9": ("no text is in train and in val", rules_bias.no_duplicates_across_splits),
 }
-BY_STAGE: dict[str, dict[str, tuple[str, Rule]]] = {
-    "sft": {
+BY_POLICY: dict[str, dict[str, tuple[str, Rule]]] = {
+    "top_fraction": {
         "C8b": ("exactly the best fraction is chosen", rules_sft.selection_repeated),
         "C9": ("what else the choice favours: length, rating", rules_bias.sft_bias),
         "W1": ("every candidate is chosen or in the ledger", rules_sft.ledger_complete),
     },
-    "dpo": {
+    "all": {
+        "C8b": ("exactly the right responses are chosen", rules_sft.every_right_repeated),
+        "C9": ("what else the choice favours: length, rating", rules_bias.sft_bias),
+        "W1": ("every candidate is chosen or in the ledger", rules_sft.ledger_complete),
+    },
+    "contrastive": {
         "C8b": ("margins of every pair hold", rules_dpo.margins_repeated),
         "C8c": ("texts of every pair differ enough", rules_dpo.texts_repeated),
         "C9": ("what else the choice favours: length, rating", rules_bias.dpo_bias),
@@ -45,13 +50,23 @@ BY_STAGE: dict[str, dict[str, tuple[str, Rule]]] = {
         "W3": ("the overlap policy holds", rules_dpo.overlap_kept),
         "W4": ("the best pairs of each prompt are chosen", rules_dpo.ranking_repeated),
     },
+    "by_label": {
+        "C8b": ("chosen says the label of its prompt, rejected another", rules_labels.agreement_repeated),
+        "C8c": ("texts of every pair differ, in one template and as long", rules_labels.texts_repeated),
+        "C9": ("what else the choice favours: length, rating", rules_bias.dpo_bias),
+        "W1": ("every candidate is chosen or in the ledger", rules_labels.ledger_complete),
+        "W2": ("limits per prompt and per response hold", rules_dpo.pair_limits),
+        "W3": ("the overlap policy holds", rules_dpo.overlap_kept),
+        "W4": ("labels are balanced, and the pairs drawn are those whose turn it was", rules_labels.draw_repeated),
+        "W10": ("neither template nor length tells the chosen side", rules_labels.templates_tell_nothing),
+    },
 }
 
 
 def table_checks(evidence: Evidence) -> list[Check]:
     """Run the rules on whole tables."""
     checks = []
-    for key, (name, rule) in (COMMON | BY_STAGE[evidence.spec.stage]).items():
+    for key, (name, rule) in (COMMON | BY_POLICY[evidence.spec.policy.policy]).items():
         check = Check(key, name)
         rule(evidence, check)
         checks.append(check)

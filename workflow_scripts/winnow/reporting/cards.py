@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from winnow.core.config.datasets import Contrastive
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.studies import ResolvedStudy
 from winnow.core.errors import WinnowError
@@ -167,7 +166,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         "size_categories": [size],
         "tags": _tags(study, {dataset.corpus}, dataset.stage, modality),
     }
-    what = "pairs of a chosen and a rejected response" if isinstance(dataset, Contrastive) else "chosen responses"
+    what = "pairs of a chosen and a rejected response" if dataset.stage == "dpo" else "chosen responses"
     rules = next(
         table["rules"]
         for table in validation.summaries(results, study)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.core.config.datasets import Contrastive, Dataset
+from winnow.core.config.datasets import ByLabel, Contrastive, Dataset, EveryRight, TopFraction
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.signals import ChecklistSignal, LabelSignal, Signal
 from winnow.core.config.studies import ResolvedStudy
@@ -14,13 +14,23 @@ FEW = 100  # rows below which a share has an interval of more than 20 points
 
 def choice(dataset: Dataset) -> str:
     """Say how a dataset's rows were chosen."""
-    if isinstance(dataset, Contrastive):
-        decided = f" to prompts decided {dataset.decision}" if dataset.decision else ""
-        return (
-            f"pairs of responses{decided}, the chosen one rated at least {dataset.min_rating_diff:g} higher and with at"
-            f" least {dataset.min_checkmark_diff} more checkmarks."
-        )
-    return f"the best {dataset.fraction:.0%} of the eligible responses by their checkmarks."
+    match dataset:
+        case Contrastive():
+            decided = f" to prompts decided {dataset.decision}" if dataset.decision else ""
+            return (
+                f"pairs of responses{decided}, the chosen one rated at least {dataset.min_rating_diff:g} higher and"
+                f" with at least {dataset.min_checkmark_diff} more checkmarks."
+            )
+        case ByLabel():
+            balanced = ", as many of each label" if dataset.balance else ""
+            return (
+                f"pairs of a response that agrees with its prompt's label and one of the same template that does"
+                f" not{balanced}."
+            )
+        case TopFraction():
+            return f"the best {dataset.fraction:.0%} of the eligible responses by their checkmarks."
+        case EveryRight():
+            return "every response that the signal says is right."
 
 
 def warnings(study: ResolvedStudy, corpora: set[str], model: str | None) -> list[str]:
@@ -72,6 +82,8 @@ def _of_data(study: ResolvedStudy, dataset: Dataset) -> list[str]:
     """Return what holds for a dataset and for every model that is trained on it."""
     authors = sorted(study.corpora[dataset.corpus].author_kinds)
     found = [_of_signal(study.signal)]
+    if study.corpora[dataset.corpus].has_templates:
+        found.append("Responses were put together from templates: their wording is not that of people.")
     if "model" in authors:
         found.append(
             "Some or all responses were written by models; the terms of their makers may forbid training on them."

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from winnow.core.config.base import Count, Fraction, Name, Positive, PositiveShare, PromptField, Settings
 
+AuthorKind = Literal["human", "model", "template"]
+
 
 class Splits(Settings):
     """How prompts are divided, by group and by hash, before anything is scored."""
@@ -35,9 +37,10 @@ class CorpusSettings(Settings):
     )
     min_prompt_chars: Count = Field(2000, description="shorter prompts go to the ledger; 2000 where there is a body")
     min_response_chars: Count = Field(100, description="shorter responses go to the ledger")
-    author_kinds: tuple[Literal["human", "model"], ...] = Field(
+    author_kinds: tuple[AuthorKind, ...] = Field(
         ("human",), description="who may have written a response; others go to the ledger"
     )
+    template: Name = Field("review", description="how prompts and responses are worded: a file of resources/prompts")
     near_duplicate_jaccard: PositiveShare = Field(
         0.8, description="prompts at least this alike share a group, and so a split"
     )
@@ -52,6 +55,11 @@ class CorpusSettings(Settings):
     def words(self) -> dict[str, str] | None:
         """The word that answers a prompt of each label; None where the labels of prompts have no words."""
         return None
+
+    @property
+    def has_templates(self) -> bool:
+        """Whether its responses are written by templates."""
+        return False
 
 
 class IllustratedCorpus(CorpusSettings):
@@ -139,7 +147,7 @@ class Answers(Settings):
 
 
 class LabelledCorpus(CorpusSettings):
-    """Short texts that people labelled: the response to each is the word for its label."""
+    """Short texts that people labelled: the response to each is the word for its label, or both with reasons."""
 
     prompt_fields: tuple[PromptField, ...] = Field(("body",), description="there is no other")
     min_prompt_chars: Count = Field(1, description="shorter prompts go to the ledger")
@@ -147,12 +155,22 @@ class LabelledCorpus(CorpusSettings):
     near_duplicate_words: Annotated[int, Field(ge=3)] = Field(
         6, description="prompts of fewer words share a group only if they are equal"
     )
+    author_kinds: tuple[AuthorKind, ...] = Field(("human", "template"), description="who may have written a response")
+    template: Name = Field("sarcasm", description="how prompts and responses are worded: a file of resources/prompts")
     answers: Answers = Field(default_factory=Answers, description="the response to a prompt of each label")
+    reasons: str | None = Field(
+        None, description="file of resources/reasons: each prompt gets both answers, each with a reason; null: its own"
+    )
 
     @property
     def words(self) -> dict[str, str] | None:
         """The word that answers a prompt of each label."""
         return self.answers.model_dump()
+
+    @property
+    def has_templates(self) -> bool:
+        """Whether its responses are written by templates."""
+        return self.reasons is not None
 
 
 class SarcasmV2Corpus(LabelledCorpus):

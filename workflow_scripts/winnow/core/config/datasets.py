@@ -16,6 +16,29 @@ class TopFraction(Settings):
     fraction: PositiveShare = Field(0.2, description="exactly floor(fraction * N) are taken")
     require_rating: bool = Field(True, description="a response without a rating cannot teach one")
 
+    @property
+    def only_right(self) -> bool:
+        """Whether a response must meet every item: they are ranked instead."""
+        return False
+
+
+class EveryRight(Settings):
+    """SFT data: every response that the signal says is right."""
+
+    stage: Literal["sft"]
+    corpus: Name
+    policy: Literal["all"]
+
+    @property
+    def require_rating(self) -> bool:
+        """Whether a response must have a rating: being right is enough."""
+        return False
+
+    @property
+    def only_right(self) -> bool:
+        """Whether a response must meet every item."""
+        return True
+
 
 class Contrastive(Settings):
     """DPO data: a good and a poor response to the same prompt."""
@@ -36,8 +59,36 @@ class Contrastive(Settings):
         "allow", description="whether responses or prompts of SFT datasets of the same corpus may occur here"
     )
 
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether pairing needs the table of prompts."""
+        return False
 
-Dataset = Annotated[TopFraction | Contrastive, Field(discriminator="policy")]
+
+class ByLabel(Settings):
+    """DPO data: a response that agrees with its prompt's label, and one to the same prompt that does not."""
+
+    stage: Literal["dpo"]
+    corpus: Name
+    policy: Literal["by_label"]
+    sources: tuple[str, ...] = Field((), description="only prompts of these sources (tweet, rephrase); none named: all")
+    length_caliper: Annotated[float, Field(ge=1)] | None = Field(
+        1.25, description="largest ratio of the longer to the shorter response; null = no limit"
+    )
+    balance: bool = Field(True, description="as many pairs of each label in train, and in val, drawn by hash")
+    max_pairs: Positive | None = Field(None, description="of train and val together, drawn by hash; null = all")
+    max_pairs_per_prompt: Positive = 1
+    overlap_policy: Literal["allow", "response_disjoint", "prompt_disjoint"] = Field(
+        "allow", description="whether responses or prompts of SFT datasets of the same corpus may occur here"
+    )
+
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether pairing needs the table of prompts: for labels and sources."""
+        return True
+
+
+Dataset = Annotated[TopFraction | EveryRight | Contrastive | ByLabel, Field(discriminator="policy")]
 
 
 class ModalitySettings(Settings):
