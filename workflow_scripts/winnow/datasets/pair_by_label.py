@@ -45,7 +45,7 @@ LABEL_KEYS = KEYS | {
     SOURCE: "change sources: name what the corpus has, or nothing",
     SAME_VERDICT: "set the corpus's key reasons, so that each prompt has a response with either verdict",
     TEMPLATE: "have both responses to a prompt written by one template",
-    OTHER_LABEL_RARER: "set balance: false, or use a corpus with prompts of both labels",
+    OTHER_LABEL_RARER: "set balance: false, or use sources and a corpus with prompts of both labels",
     MAX_PAIRS: "raise max_pairs",
 }
 
@@ -129,12 +129,12 @@ def drawn(
 
     Args:
         pairs: that meet every condition.
-        labels: prompt → label.
+        labels: prompt → label, of all prompts: a label without any pair is the rarest one.
         splits: prompt → split.
         spec: the dataset's settings.
     """
     strata: dict[str, dict[str, list[RankedPair]]] = {}
-    names = sorted({str(labels[pair.candidate.chosen.prompt_id]) for pair in pairs})
+    names = sorted({str(label) for label in labels.values()})
     for pair in sorted(pairs, key=_place):
         prompt_id = pair.candidate.chosen.prompt_id
         of_split = strata.setdefault(splits[prompt_id], {name: [] for name in names})
@@ -149,7 +149,7 @@ def drawn(
         for stratum in by_label_.values():
             yield from ((pair, OTHER_LABEL_RARER) for pair in stratum[least:])
     sets.sort(key=lambda together: unit_interval(content_key(_place(pair)[1] for pair in together), _SALT))
-    room = len(sets) if spec.max_pairs is None else spec.max_pairs // (len(names) if spec.balance else 1)
+    room = len(sets) if spec.max_pairs is None else spec.max_pairs // (max(1, len(names)) if spec.balance else 1)
     for place, together in enumerate(sets):
         yield from ((pair, None if place < room else MAX_PAIRS) for pair in together)
 

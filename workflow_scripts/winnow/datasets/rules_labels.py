@@ -107,11 +107,9 @@ def draw_repeated(evidence: Evidence, check: Check) -> None:
     """W4: each split has as many pairs of each label if so asked, and those drawn are the ones whose turn it was."""
     spec = _spec(evidence)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    labels = set()
+    labels = {str(label) for label in evidence.labels.values()}
     for row in evidence.chosen:
-        label = str(evidence.labels.get(row["prompt_id"]))
-        labels.add(label)
-        counts[row["split"]][label] += 1
+        counts[row["split"]][str(evidence.labels.get(row["prompt_id"]))] += 1
     for split, found in sorted(counts.items()):
         check.measured |= {f"{split}_{label}": found[label] for label in sorted(labels)}
         if spec.balance:

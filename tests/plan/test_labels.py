@@ -1,0 +1,61 @@
+"""The plan of a study whose responses are scored by labels: no judge, no checklist, else the same jobs."""
+
+import pytest
+
+import labelled_study
+from workflow import plan, snakemake
+
+CONFIG = ("studies=labels",)
+SCORES = [f"Reading the corpus {corpus} of labels" for corpus in ("posts", "tweets")]
+SCORES.append("Scoring the responses of labels by labels")
+
+
+def made(dataset, corpus, verb):
+    """The jobs that make one dataset."""
+    return {
+        "Preparing the base model text of labels",
+        f"Splitting the prompts of {corpus} of labels",
+        f"{verb} the responses of {dataset} of labels",
+        *(f"{job} {dataset} of labels as clean" for job in ("Rendering", "Aligning")),
+        f"Validating {dataset} of labels as clean, from source",
+    }
+
+
+def trained(stage):
+    """The jobs of one run."""
+    name = f"{stage}_clean of labels"
+    return {f"Training {name} ({stage.upper()})", f"Checking the settings of {name}"}
+
+
+SFT = {*SCORES, *made("sft", "posts", "Selecting")}
+VALIDATION = {*SFT, *made("dpo", "tweets", "Pairing")}
+TARGETS = {
+    "scores": {*SCORES},
+    "datasets": {*VALIDATION, *(f"Exporting the datasets of labels for {name}" for name in ("llama_factory", "verl"))},
+    "sft": {*SFT, *trained("sft")},
+    "dpo": {*VALIDATION, *trained("sft"), *trained("dpo")},
+}
+
+
+@pytest.fixture
+def labelled(checkout):
+    labelled_study.add_study(checkout)
+    return checkout
+
+
+def test_targets_need_exactly_these_jobs(labelled):
+    for target, jobs in TARGETS.items():
+        assert plan(labelled, target, config=CONFIG) == sorted(jobs), target
+
+
+def test_nothing_is_judged_and_no_sheet_is_written(labelled):
+    for file in ("scores/sheet.csv", "judged/corpus-tweets/0-of-1.jsonl"):
+        done = snakemake(labelled, "-n", "--config", *CONFIG, "--", f"results/labels/{file}", check=False)
+        assert "MissingRuleException" in done.stdout + done.stderr
+
+
+def test_labels_need_a_labelled_corpus(labelled):
+    study = labelled / "studies/labels.yaml"
+    study.write_text(study.read_text().replace("corpora:", "corpora:\n  papers: {adapter: demo}", 1))
+    done = snakemake(labelled, "-n", "--config", *CONFIG, "--", "scores", check=False)
+    assert "key corpora.papers: a corpus of the adapter demo has no words for labels" in done.stdout + done.stderr
