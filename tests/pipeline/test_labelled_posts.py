@@ -1,6 +1,8 @@
 """Labelled posts and tweets from their raw files to validated and exported datasets, counted again from the files."""
 
 import json
+import subprocess
+import sys
 from collections import Counter
 
 from labelled_study import add_study, post_rows, tweet_rows
@@ -13,9 +15,26 @@ def said(row, side):
     return message["content"]
 
 
+def check_reports_and_exports(checkout, cards, trained):
+    results = checkout / "results/labels"
+    for dataset, card in zip(("sft", "dpo"), cards, strict=True):
+        assert json.loads((results / f"datasets/{dataset}/clean/validation.json").read_text())["ok"]
+        assert "Scored by the labels of the prompts" in (checkout / card).read_text()
+    again = [sys.executable, "workflow_scripts/validate.py", "--results", "results/labels"]
+    said_again = subprocess.run(again, cwd=checkout, capture_output=True, text=True, check=False)
+    assert said_again.returncode == 0, said_again.stderr
+    assert "sft/clean: ok" in said_again.stdout
+    assert "dpo/clean: ok" in said_again.stdout
+    names = json.loads((results / "exports/llama_factory/dataset_info.json").read_text())
+    assert len(names) == 4
+    exported = {row["id"] for row in read_rows(results / "exports/verl/sft_clean_train.parquet")}
+    assert exported == trained
+
+
 def test_from_labels_to_datasets(checkout):
     add_study(checkout)
-    run(checkout, "validation", "datasets", config=("studies=labels",))
+    cards = [f"results/labels/datasets/{dataset}/clean/dataset_card.md" for dataset in ("sft", "dpo")]
+    run(checkout, "datasets", "results/labels/study.json", *cards, config=("studies=labels",))
     results = checkout / "results/labels"
     posts = {f"gen-{number}": given == "sarc" for given, number, _ in post_rows()[:60]}
     tweets = {f"isarcasm-{number}": given == "1" for number, _, given, _, _ in tweet_rows()[:59]}
@@ -68,9 +87,4 @@ def test_from_labels_to_datasets(checkout):
     assert counts["read"] == 79 == counts["kept"] + sum(counts["dropped"].values())
     assert counts["dropped"]["split_test"] == sum(splits[name] == "test" for name in tweets | rephrases)
 
-    for dataset in ("sft", "dpo"):
-        assert json.loads((results / f"datasets/{dataset}/clean/validation.json").read_text())["ok"]
-    names = json.loads((results / "exports/llama_factory/dataset_info.json").read_text())
-    assert len(names) == 4
-    exported = {row["id"] for row in read_rows(results / "exports/verl/sft_clean_train.parquet")}
-    assert exported == {row["response_id"] for split, row in sft if split == "train"}
+    check_reports_and_exports(checkout, cards, {row["response_id"] for split, row in sft if split == "train"})

@@ -76,6 +76,14 @@ def _shards(study: ResolvedStudy) -> list[Names]:
     ]
 
 
+def _judged(study: ResolvedStudy) -> list[Names]:
+    return [()] if study.signal.judges else []
+
+
+def _labelled(study: ResolvedStudy) -> list[Names]:
+    return [] if study.signal.judges else [()]
+
+
 def _search(study: ResolvedStudy) -> list[Names]:
     return [()] if study.signal.optimize is not None else []
 
@@ -130,7 +138,8 @@ STEPS = (
     ),
     JUDGING,
     Step("Choosing the checklist", "optimize_checklist", "checklist/manifest.json", _search),
-    Step("Gathering scores", "gather_scores", "scores/scores.manifest.json", _once),
+    Step("Gathering scores", "gather_scores", "scores/scores.manifest.json", _judged),
+    Step("Scoring by labels", "score_labels", "scores/scores.manifest.json", _labelled),
     Step("Writing sheets for people", "write_sheet", "scores/sheet.csv"),
     Step(
         "Selecting responses",

@@ -235,5 +235,10 @@ class LabelSignal(Settings):
         """Nobody judges."""
         return {}
 
+    @property
+    def shards(self) -> int:
+        """There are no jobs of judging."""
+        return 0
+
 
 Signal = Annotated[ChecklistSignal | LabelSignal, Field(discriminator="kind")]
