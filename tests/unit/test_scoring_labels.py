@@ -41,8 +41,7 @@ def test_rows_say_whether_a_response_says_its_prompts_label(tmp_path):
     unread = rows[-1]
     assert (unread["checkmark_max"], unread["checkmark_score"], unread["answered_share"]) == (0, None, 0.0)
     assert unread["parse_status"] == "failed"
-    missing_here = made.score_row("r").keys() - rows[0].keys()
-    assert not missing_here
+    assert made.score_row("r").keys() <= rows[0].keys()  # all that a judge's rows have
     counts = {score.response_id: score.checkmark_count for score in read_scores(out["scores"], "posts")}
     assert counts == {"p0-0": 1, "p0-1": 0, "p1-0": 0, "p1-1": 1, "p2-0": 0}
     report = json.loads(out["report"].read_text())
