@@ -13,7 +13,7 @@ from report_fixtures import DROPPED, HOSTILE, collect_usage, demo_study, judge_r
 from winnow.core.errors import WinnowError
 from winnow.reporting.accounting import Accounting, parse
 from winnow.reporting.cost import USAGE, summary
-from winnow.reporting.page import environment
+from winnow.reporting.page import TEMPLATES, environment
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "line", "rect"}
 
@@ -87,7 +87,8 @@ def words(page):
 def test_nothing_is_fetched(html, page):
     assert all(value.startswith("data:") for tag, value in page.sources)
     assert all(value.startswith(("#", "data:")) for tag, value in page.hrefs)
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
+    assert html.count("<script>" + (TEMPLATES / "script.js").read_text() + "</script>") == 1
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style

@@ -41,6 +41,14 @@ def samples(results: Results, study: ResolvedStudy) -> list[dict[str, Any]]:
 _UNKNOWN = {"response_id": "", "prompt": "", "chars": 0, "cut": 0, "human": ""}
 
 
+def filters(tables: list[dict[str, Any]]) -> list[tuple[str, str, list[str]]]:
+    """Return by what the responses can be filtered: data attribute, its name for readers, and its values."""
+    responses = [response for table in tables for prompt in table["prompts"] for response in prompt["responses"]]
+    kinds = (("run", "run", "Model"), ("stop", "stop_reason", "Ended by"))
+    found = [(name, title, list(dict.fromkeys(str(row[key]) for row in responses))) for name, key, title in kinds]
+    return [(name, title, values) for name, title, values in found if len(values) > 1]
+
+
 def _human(results: Results, modality: str, wanted: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return the prompt and the first human response for each of some prompts."""
     found: dict[str, dict[str, Any]] = {}

@@ -65,6 +65,11 @@ def _scalar(value: str | float | bool | None) -> str:
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else clean(value)
 
 
+def raw(value: float | None) -> str:
+    """Return a number in full, for a script that sorts by it; nothing where it is missing."""
+    return "" if value is None else repr(value)
+
+
 def duration(seconds: float | None) -> str:
     """Return a time in the units that suit it."""
     if seconds is None:
@@ -94,6 +99,7 @@ FILTERS = {
     "points": points,
     "interval": interval,
     "cell": cell,
+    "raw": raw,
     "duration": duration,
     "hours": hours,
     "clean": clean,
