@@ -18,6 +18,7 @@ from winnow.reporting import (
     judging,
     lineage,
     provenance,
+    responses,
     samples,
     scores,
     status,
@@ -68,7 +69,7 @@ def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> d
     checked = validation.summaries(results, study)
     trained = [trainings.training(results, run) for run in study.runs.values()]
     usage = results.json(cost.USAGE)
-    sampled = samples.samples(results, study)
+    sampled = samples.samples(results, study, checklists.questions(study, checklist))
     sections: dict[str, Any] = {
         "study": study,
         "judge_source": JUDGE_REPORT,
@@ -95,6 +96,9 @@ def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> d
         "comparison": comparison,
         "comparison_source": COMPARISON,
         "compared": comparing.tables(comparison),
+        "metrics": responses.metrics(comparison),
+        "responses": responses.tables(comparison),
+        "sweeps": responses.sweeps(comparison),
         "samples": sampled,
         "sample_filters": samples.filters(sampled),
         "software": provenance.software(results, study),
@@ -113,6 +117,8 @@ def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> d
         status.gate_status(judge, JUDGE_REPORT),
         status.validation_status(checked),
         *status.training_status(trainings.alarms(results, study), {run["name"]: run["changed"] for run in trained}),
+        *status.verdict_status(comparison, COMPARISON),
+        *status.failure_status(comparison, COMPARISON),
         *status.lineage_status(sections["gaps"]),
         *status.missing_status(results.missing),
     ]

@@ -41,6 +41,11 @@ def interval(bounds: Sequence[float] | None, digits: int = 3, scale: float = 1) 
     return f"[{number(scale * bounds[0], digits)}, {number(scale * bounds[1], digits)}]"
 
 
+def probability(value: float | None) -> str:
+    """Return a p value; what is there and smaller than shown is not shown as nothing."""
+    return "< 0.001" if value is not None and value < 0.0005 else number(value)
+
+
 def excludes_zero(bounds: Sequence[float] | None) -> bool:
     """Say whether an interval lies on one side of zero."""
     return bounds is not None and (bounds[0] > 0 or bounds[1] < 0)
@@ -99,6 +104,7 @@ FILTERS = {
     "points": points,
     "interval": interval,
     "cell": cell,
+    "probability": probability,
     "raw": raw,
     "duration": duration,
     "hours": hours,
