@@ -166,9 +166,8 @@ def sweeps(comparison: Entry | None) -> list[dict[str, Any]]:
     for record in (comparison or {}).get("sweeps") or ():
         rows = [_flat(candidate) for candidate in record["candidates"]]
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        candidates = {"title": f"Arms of {record['entry']}", "columns": columns}
-        candidates["rows"] = [[row.get(column) for column in columns] for row in rows]
-        made.append({**record, "table": candidates})
+        lines = [[row.get(column) for column in columns] for row in rows]
+        made.append({**record, "table": {"title": f"Arms of {record['entry']}", "columns": columns, "rows": lines}})
     return made
 
 

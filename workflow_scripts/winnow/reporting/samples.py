@@ -99,10 +99,14 @@ def _facts(row: Row | None) -> Row:
         "passed": given.count("yes") if given else None,
         "answered": len(given),
         "mean_entropy": values.get("mean_entropy"),
-        "verdict": {1: "right", 0: "wrong"}.get(values.get("decision_correct"), "not known"),
-        "format": {1: "valid", 0: "not valid"}.get(values.get("valid_format"), "not known"),
+        "verdict": _yes_or_no(values.get("decision_correct"), "right", "wrong"),
+        "format": _yes_or_no(values.get("valid_format"), "valid", "not valid"),
         **{key: (row or {}).get(key) for key in ("year", "decision", "predicted")},
     }
+
+
+def _yes_or_no(value: float | None, yes: str, no: str) -> str:
+    return "not known" if value is None else yes if value else no
 
 
 def _response(row: Row, measured: Row | None, parsed: Row | None) -> Row:
