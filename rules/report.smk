@@ -89,6 +89,7 @@ rule build_report:
         scores="results/{study}/scores/scores.manifest.json",
         judge_report="results/{study}/scores/judge_report.json",
         checklist=chosen_checklist,
+        questions=checklist_file,
         validations=lambda wildcards: validations(wildcards.study),
         exports=lambda wildcards: exports(wildcards.study),
         runs=per_run("manifest.json"),

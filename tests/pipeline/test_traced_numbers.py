@@ -71,8 +71,9 @@ def assert_shown(page, expected, digits, **wanted):
     assert found, f"no cell has {wanted}"
     for value, text in found:
         assert float(value) == pytest.approx(expected, abs=2e-6), wanted
-        places = 1 if "%" in text else digits
-        rounded = {f"{(100 if '%' in text else 1) * number:,.{places}f}" for number in (expected, float(value))}
+        in_percent = re.match(r"\s*\S+ %", text) is not None and "failure" not in wanted
+        places, scale = (1, 100) if in_percent else (digits, 1)
+        rounded = {f"{scale * number:,.{places}f}" for number in (expected, float(value))}
         assert any(one.replace("-", "−") in text for one in rounded), (text, wanted)
 
 

@@ -1,5 +1,6 @@
 """Generated responses side by side with the human ones and their checkmarks, prompt by prompt."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from winnow.reporting.sources import Results
 MAX_PROMPTS = 12  # of each modality; all are in the files named beside them
 MAX_PROMPT_CHARS = 1_500
 HELDOUT = "evaluation/heldout"
+HUMAN = "human"
 
 Row = dict[str, Any]
 
@@ -44,15 +46,15 @@ def samples(results: Results, study: ResolvedStudy, questions: Mapping[str, str]
         ids = list(dict.fromkeys(row["prompt_id"] for row in rows))
         everything = {row["prompt_id"] for name in names for row in generated[name]}
         people = _people(results, modality, ids, measured)
+        by_people = Counter(row["prompt_id"] for row in measured.values() if row["run"] == HUMAN)
         responses = [_response(row, measured.get(row["id"]), parsed.get(row["id"])) for row in rows]
         tables.append(
             {
                 "modality": modality,
                 "all": len(everything),
                 "prompts": [
-                    _prompt(
-                        prompt, people.get(prompt, []), [r for r in responses if r["prompt_id"] == prompt], questions
-                    )
+                    _prompt(prompt, people[prompt], [r for r in responses if r["prompt_id"] == prompt], questions)
+                    | {"all_people": max(by_people[prompt], len(people[prompt]))}
                     for prompt in ids
                 ],
                 "sources": [
