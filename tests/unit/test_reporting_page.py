@@ -250,10 +250,10 @@ def test_samples_stand_beside_the_human_reviews(html, page):
 def test_generated_reviews_are_compared_in_words(page):
     text = words(page)
     head = text[: text.index("From raw records")]
-    assert "Verdict attention clean: sft_clean against base_clean: 1 of 2 primary metrics better, 1 worse" in head
-    assert "dpo_clean-beta0.1 against sft_clean: 1 of 2 primary metrics better" in head
-    assert "Unparsed attention counted as wrong: sft_clean greedy 14 % of 14, sft_clean sampled" in head
-    assert "Unparsed keep in mind counted as wrong: base_clean greedy 100 % of 14" in head
+    assert "Verdict attention clean, of 2 primary metrics: sft_clean against base_clean 1 better, 1 worse" in head
+    assert "dpo_clean-beta0.1 against sft_clean 1 better, 0 worse" in head
+    assert "Unparsed attention counted as wrong: sft_clean 14 % of 28 comparison" in head
+    assert "Unparsed keep in mind counted as wrong: base_clean 100 % of 28" in head
     assert "Valid format higher is better base_clean n 14, 14 prompts 0.0 % [−5.0, 5.0]" in text
     assert "+10.0 pp [0.0, 20.0] better p < 0.001 is the base model" in text
     assert "no difference shown p 1.000 shown from ±0.25" in text
@@ -267,6 +267,8 @@ def test_generated_reviews_are_compared_in_words(page):
     assert "By year Metric Model 2018 2019 Valid format base_clean – –" in text
     assert "Rating error 1.25 [1.00, 1.50] 0.12 +1.25 [1.00, 1.50] 0.12 14" in text
     assert "Rating error <i>rating_error</i>" in text or "Rating error primary <i>rating_error</i>" in text
+    assert "14 papers with a decision. A response accepts from a rating of 5.25 on the scale 1, 10, which" in text
+    assert "on 18 validation papers (balanced accuracy 88.9 %)" in text
     assert "Sweep dpo_clean: dpo_clean-beta0.1 is chosen" in text
     assert "it has the <b>lowest</b> loss" in text
     # No number, no metric: the spread of ratings that nobody could read.

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from winnow.reporting.comparing import mark, scale
+from winnow.reporting.comparing import in_order, mark, scale
+from winnow.reporting.words import number, share
 
 HUMAN = "human"
 DECODINGS = {"greedy": "greedy responses", "sampled": "sampled responses"}
 # Digits behind the point, where three would say more than is known.
 _DIGITS = {"words": 1, "tokens": 1, "points": 2, "points²": 2, "per 100 words": 2}
-_STAGES = ("base", "sft", "dpo")
 _OF_DECISIONS = ("accuracy", "macro_f1", "mcc", "balanced_accuracy", "predicted_positive_rate")
+_CANDIDATE = ("run", "swept", "seeds", "validation", "validation_rows", "cost", "alarms")
 _WHO = {
     "majority": "always the commoner decision",
     "always_accept": "always accept",
@@ -21,17 +22,24 @@ Entry = Mapping[str, Any]
 
 
 def metrics(comparison: Entry | None) -> dict[str, dict[str, Any]]:
-    """Return the words and the form of every metric: what the catalogue says, `percent`, `digits` and `direction`."""
+    """Return the words and the form of every metric: what the catalogue says, `percent`, `digits` and `direction`.
+
+    Those of the family stand first, in its order; keys of a JSON file have none.
+    """
+    whole = comparison or {}
+    family = (whole.get("family") or {}).get("metrics") or []
+    known = whole.get("metrics") or {}
+    ordered = [*(name for name in family if name in known), *(name for name in known if name not in family)]
     directions = {"higher": "higher is better", "lower": "lower is better", None: ""}
     return {
         name: {
-            **metric,
+            **known[name],
             "name": name,
-            "percent": metric["unit"] == "share" or metric["kind"] == "share",
-            "digits": _DIGITS.get(metric["unit"], 3),
-            "direction": directions[metric["better"]],
+            "percent": "share" in {known[name]["unit"], known[name]["kind"]},
+            "digits": _DIGITS.get(known[name]["unit"], 3),
+            "direction": directions[known[name]["better"]],
         }
-        for name, metric in ((comparison or {}).get("metrics") or {}).items()
+        for name in ordered
     }
 
 
@@ -48,7 +56,7 @@ def tables(comparison: Entry | None) -> dict[str, list[dict[str, Any]]]:
                 "modality": modality,
                 "decoding": decoding,
                 "title": title,
-                "rows": _in_order(table["rows"]),
+                "rows": in_order(table["rows"]),
                 "people": table[HUMAN],
                 "family": whole["family"],
                 "groups": [_group(metric, table) for metric in known.values() if metric["primary"]],
@@ -64,13 +72,8 @@ def tables(comparison: Entry | None) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _in_order(rows: Iterable[Entry]) -> list[Entry]:
-    """Return base, SFT and DPO in this order: each after what it was trained from."""
-    return sorted(rows, key=lambda row: _STAGES.index(row["stage"]))
-
-
 def _names(table: Entry) -> list[str]:
-    return [row["run"] for row in _in_order(table["rows"])]
+    return [row["run"] for row in in_order(table["rows"])]
 
 
 def _is_known(name: str, table: Entry) -> bool:
@@ -89,7 +92,7 @@ def _marks(entries: Iterable[Entry | None], *, around_zero: bool = False) -> lis
 
 def _group(metric: dict[str, Any], table: Entry) -> dict[str, Any]:
     """Return all that is said of one metric: a line for each model, and one for people."""
-    name, rows = metric["name"], _in_order(table["rows"])
+    name, rows = metric["name"], in_order(table["rows"])
     values = [row["values"][name] for row in rows]
     people = table[HUMAN].get(name)
     differences = {key: [(row[key] or {}).get(name) for row in rows] for key in ("to_base", "to_parent")}
@@ -120,11 +123,20 @@ def _decisions(found: Entry | None, runs: Sequence[str], known: Mapping[str, dic
     people = [(_WHO.get(name, name), "", entry) for name, entry in found["baselines"].items() if entry]
     models = [(run, run, found["rows"][run]) for run in runs if run in found["rows"]]
     return {
-        "threshold": found["threshold"],
+        "thresholds": _thresholds(found["threshold"]),
         "n": found["n"],
         "metrics": [known[name] for name in _OF_DECISIONS if name in known],
         "lines": [{"who": who, "run": run, **entry} for who, run, entry in (*models, *people)],
     }
+
+
+def _thresholds(found: Entry) -> list[str]:
+    """Return in words from which rating on a response accepts, for each scale of ratings."""
+    return [
+        f"{number(one['t'], 2)} on the scale {scale.replace(',', ', ')}, which tells accepted from rejected papers best "
+        f"on {one['papers']} validation papers (balanced accuracy {share(one['balanced_accuracy'])})"
+        for scale, one in (found.get("fitted") or {}).items()
+    ]
 
 
 def _breakdown(found: Entry | None, runs: Sequence[str], known: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -165,16 +177,24 @@ def sweeps(comparison: Entry | None) -> list[dict[str, Any]]:
     made = []
     for record in (comparison or {}).get("sweeps") or ():
         rows = [_flat(candidate) for candidate in record["candidates"]]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
+        columns = sorted(dict.fromkeys(key for row in rows for key in row), key=_place)
         lines = [[row.get(column) for column in columns] for row in rows]
         made.append({**record, "table": {"title": f"Arms of {record['entry']}", "columns": columns, "rows": lines}})
     return made
+
+
+def _place(column: str) -> int:
+    """Return where a column stands: what an arm is, what it reached, what it cost; what is not known comes last."""
+    group = column.split(":", maxsplit=1)[0]
+    return _CANDIDATE.index(group) if group in _CANDIDATE else len(_CANDIDATE)
 
 
 def _flat(candidate: Entry) -> dict[str, Any]:
     """Return a candidate's notes one level deep; what is missing in a group is missing by its own name."""
     flat: dict[str, Any] = {}
     for key, value in candidate.items():
+        if key == "runs":  # the arm's seeds say as much
+            continue
         if isinstance(value, dict):
             flat |= {f"{key}: {inner}": number for inner, number in value.items()}
         else:

@@ -131,27 +131,27 @@ def verdict_status(comparison: Mapping[str, Any] | None, source: str) -> list[St
             others = {f"base_{modality}": "to_base", row["parent"]: "to_parent"} if row["to_base"] else {}
             for other, key in others.items():
                 found = verdict_counts(row, key, primary)
-                said.append(
-                    f"{row['run']} against {other}: {found['better']} of {len(primary)} primary metrics better, "
-                    f"{found['worse']} worse"
-                )
+                said.append(f"{row['run']} against {other} {found['better']} better, {found['worse']} worse")
                 better, worse = better + found["better"], worse + found["worse"]
         if said:
             level: Level = "bad" if worse else "good" if better else "note"
-            lines.append(Status("Verdict", level, f"{modality}: {'; '.join(said)}", source))
+            text = f"{modality}, of {len(primary)} primary metrics: {'; '.join(said)}"
+            lines.append(Status("Verdict", level, text, source))
     return lines
 
 
 def failure_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
     """Say which models wrote more than a tenth of responses whose rating cannot be read; untrained ones are noted."""
-    found: dict[Level, list[str]] = {"bad": [], "note": []}
+    unread: Counter[tuple[str, str]] = Counter()
+    all_of: Counter[tuple[str, str]] = Counter()
     for by_decoding in ((comparison or {}).get("responses") or {}).values():
-        for decoding, table in by_decoding.items():
-            for row in table["rows"]:
-                unread = row["failures"].get("unparsed", 0)
-                if row["n"] and unread / row["n"] > MUCH_UNPARSED:
-                    share = f"{row['run']} {decoding} {100 * unread / row['n']:.0f} % of {row['n']}"
-                    found["note" if row["stage"] == "base" else "bad"].append(share)
+        for row in (row for table in by_decoding.values() for row in table["rows"]):
+            unread[row["stage"], row["run"]] += row["failures"].get("unparsed", 0)
+            all_of[row["stage"], row["run"]] += row["n"]
+    found: dict[Level, list[str]] = {"bad": [], "note": []}
+    for (stage, run), n in all_of.items():
+        if n and (share := unread[stage, run] / n) > MUCH_UNPARSED:
+            found["note" if stage == "base" else "bad"].append(f"{run} {100 * share:.0f} % of {n}")
     return [
         Status("Unparsed", level, f"counted as wrong: {', '.join(shares)}", source)
         for level, shares in found.items()
