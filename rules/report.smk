@@ -95,6 +95,13 @@ rule build_report:
         runs=per_run("manifest.json"),
         curves=per_run("curves.png"),
         metrics=per_evaluated("metrics.json"),
+        generations=per_evaluated("generations.jsonl"),
+        responses="results/{study}/evaluation/heldout/responses.parquet",
+        measured="results/{study}/evaluation/heldout/measured.jsonl",
+        heldout=lambda wildcards: [
+            f"results/{wildcards.study}/evaluation/heldout/{modality}.parquet"
+            for modality in study_of(wildcards).modalities
+        ],
         cards=lambda wildcards: cards(wildcards.study),
         comparison="results/{study}/comparison/comparison.json",
         usage="results/{study}/usage.json",

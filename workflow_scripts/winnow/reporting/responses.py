@@ -133,8 +133,8 @@ def _decisions(found: Entry | None, runs: Sequence[str], known: Mapping[str, dic
 def _thresholds(found: Entry) -> list[str]:
     """Return in words from which rating on a response accepts, for each scale of ratings."""
     return [
-        f"{number(one['t'], 2)} on the scale {scale.replace(',', ', ')}, which tells accepted from rejected papers best "
-        f"on {one['papers']} validation papers (balanced accuracy {share(one['balanced_accuracy'])})"
+        f"{number(one['t'], 2)} on the scale {scale.replace(',', ', ')}, which tells accepted from rejected papers "
+        f"best on {one['papers']} validation papers (balanced accuracy {share(one['balanced_accuracy'])})"
         for scale, one in (found.get("fitted") or {}).items()
     ]
 
