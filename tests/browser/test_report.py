@@ -78,8 +78,8 @@ def test_axe_finds_nothing(fresh):
     """All rules in the light, contrast again in the dark; all details open, of many rows that are alike a few."""
     fresh.page.evaluate(
         """for (const part of document.querySelectorAll("details")) part.open = true;
-        for (const more of document.querySelectorAll("tr:nth-child(n+5), tbody:nth-of-type(n+3)")) more.remove();
-        for (const more of document.querySelectorAll(".samples-of article.sample:nth-of-type(n+3)")) more.remove();"""
+        for (const more of document.querySelectorAll("tr:nth-child(n+4), tbody:nth-of-type(n+3)")) more.remove();
+        for (const more of document.querySelectorAll(".samples-of article.sample:nth-of-type(n+2)")) more.remove();"""
     )
     assert inaccessible(fresh.page, "light") == []
     assert inaccessible(fresh.page, "dark", ["color-contrast"]) == []
