@@ -267,7 +267,9 @@ def test_generated_reviews_are_compared_in_words(page):
     assert "By year Metric Model 2018 2019 Valid format base_clean – –" in text
     assert "Rating error 1.25 [1.00, 1.50] 0.12 +1.25 [1.00, 1.50] 0.12 14" in text
     assert "Rating error <i>rating_error</i>" in text or "Rating error primary <i>rating_error</i>" in text
-    assert "14 papers with a decision. A response accepts from a rating of 5.25 on the scale 1, 10, which" in text
+    assert (
+        "14 papers with a decision. A response accepts from a rating of 5.25 on the scale from 1 to 10, which" in text
+    )
     assert "on 18 validation papers (balanced accuracy 88.9 %)" in text
     assert "Sweep dpo_clean: dpo_clean-beta0.1 is chosen" in text
     assert "it has the <b>lowest</b> loss" in text

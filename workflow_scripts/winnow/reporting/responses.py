@@ -132,11 +132,14 @@ def _decisions(found: Entry | None, runs: Sequence[str], known: Mapping[str, dic
 
 def _thresholds(found: Entry) -> list[str]:
     """Return in words from which rating on a response accepts, for each scale of ratings."""
-    return [
-        f"{number(one['t'], 2)} on the scale {scale.replace(',', ', ')}, which tells accepted from rejected papers "
-        f"best on {one['papers']} validation papers (balanced accuracy {share(one['balanced_accuracy'])})"
-        for scale, one in (found.get("fitted") or {}).items()
-    ]
+    told = []
+    for ratings, one in (found.get("fitted") or {}).items():
+        legal = ratings.split(",")
+        told.append(
+            f"{number(one['t'], 2)} on the scale from {legal[0]} to {legal[-1]}, which tells accepted from rejected "
+            f"papers best on {one['papers']} validation papers (balanced accuracy {share(one['balanced_accuracy'])})"
+        )
+    return told
 
 
 def _breakdown(found: Entry | None, runs: Sequence[str], known: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
