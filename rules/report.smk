@@ -89,11 +89,19 @@ rule build_report:
         scores="results/{study}/scores/scores.manifest.json",
         judge_report="results/{study}/scores/judge_report.json",
         checklist=chosen_checklist,
+        questions=checklist_file,
         validations=lambda wildcards: validations(wildcards.study),
         exports=lambda wildcards: exports(wildcards.study),
         runs=per_run("manifest.json"),
         curves=per_run("curves.png"),
         metrics=per_evaluated("metrics.json"),
+        generations=per_evaluated("generations.jsonl"),
+        responses="results/{study}/evaluation/heldout/responses.parquet",
+        measured="results/{study}/evaluation/heldout/measured.jsonl",
+        heldout=lambda wildcards: [
+            f"results/{wildcards.study}/evaluation/heldout/{modality}.parquet"
+            for modality in study_of(wildcards).modalities
+        ],
         cards=lambda wildcards: cards(wildcards.study),
         comparison="results/{study}/comparison/comparison.json",
         usage="results/{study}/usage.json",

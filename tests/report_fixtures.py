@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+from report_responses import compared, write_generated
 from winnow.core.config.studies import ResolvedStudy, Site
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.core.study import load_study
@@ -16,7 +17,6 @@ from winnow.core.tables import (
     LEDGER_RESPONSES,
     PROMPTS,
     REJECTED,
-    RENDERED_SFT,
     RESPONSES,
     write_table,
 )
@@ -297,40 +297,13 @@ def measured_rows(draw: random.Random, shift: float) -> list[dict[str, Any]]:
     return heldout + pairs
 
 
-def _heldout(path: Path, human: str) -> None:
-    """Write the rendered responses whose prompts were answered."""
-    rows = [
-        dict.fromkeys(RENDERED_SFT.names)
-        | {"prompt_id": f"p{i}", "response_id": f"h{2 * i}"}
-        | {"prompt": [{"role": "user", "content": "Review this paper. " * 200}]}
-        | {"completion": [{"role": "assistant", "content": human}]}
-        for i in range(3)
-    ]
-    write_table(path, rows, RENDERED_SFT, ["response_id"])
-
-
 def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
     metrics, measured = {}, {}
-    human = "# Review\n\nThe paper studies selection of reviews by checkmarks. " + "It is sound and clear. " * 30
     for shift, run in enumerate(["base_clean", *study.runs]):
         folder = root / "evaluation" / "heldout" / run
-        samples = [
-            {"id": f"{run}/p{i}/0", "run": run, "prompt_id": f"p{i}", "sample": 0, "decoding": "greedy"}
-            | {
-                "text": HOSTILE if i == 0 else "Strong results, weak baselines. " * 20,
-                "stop_reason": ("stop", "length")[i % 2],
-            }
-            | {"tokens": 96, "token_ids": [1] * 96}
-            for i in range(3)
-        ]
-        entropies = [
-            {"kind": "sample", "id": row["id"], "prompt_id": row["prompt_id"], "nats": 300.0, "tokens": 96}
-            | {"mean_entropy": 3.2}
-            for row in samples
-        ]
-        rows = measured_rows(draw, -0.3 * shift) + entropies
+        rows = measured_rows(draw, -0.3 * shift)
         _lines(folder / "rows.jsonl", rows)
-        _lines(folder / "generations.jsonl", samples)
+        samples = [{"stop_reason": "stop", "tokens": 96, "mean_entropy": 3.2}]
         heldout = [row for row in rows if row["kind"] == "heldout"]
         pairs = [row for row in rows if row["kind"] == "preference"]
         metrics[run] = {
@@ -344,7 +317,6 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
         _json(folder / "metrics.json", metrics[run])
         measured[run] = read_measured(folder / "rows.jsonl")
     heldout = root / "evaluation" / "heldout"
-    _heldout(heldout / "clean.parquet", human)
     _manifest(heldout / "clean.manifest.json", "render_heldout", {"responses": _tally(30, {"over": 3})})
     _manifest(heldout / "clean.align.manifest.json", "align_modalities", {"heldout": _tally(30, {})})
     training = {name: last_logged(root / "runs" / name / "metrics.jsonl") for name in study.runs}
@@ -352,7 +324,8 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
     comparison = compare(
         study.study, modalities=["clean"], runs=runs, metrics=metrics, measured=measured, training=training
     )
-    _json(root / "comparison" / "comparison.json", comparison)
+    _json(root / "comparison" / "comparison.json", comparison | compared(study))
+    write_generated(root, study, HOSTILE)
 
 
 def collect_usage(study: ResolvedStudy, root: Path, accounting: Accounting) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from report_fixtures import DROPPED, HOSTILE, collect_usage, demo_study, judge_r
 from winnow.core.errors import WinnowError
 from winnow.reporting.accounting import Accounting, parse
 from winnow.reporting.cost import USAGE, summary
-from winnow.reporting.page import environment
+from winnow.reporting.page import TEMPLATES, environment
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "use", "line", "rect"}
 
@@ -87,7 +87,8 @@ def words(page):
 def test_nothing_is_fetched(html, page):
     assert all(value.startswith("data:") for tag, value in page.sources)
     assert all(value.startswith(("#", "data:")) for tag, value in page.hrefs)
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 1
+    assert html.count("<script>" + (TEMPLATES / "script.js").read_text() + "</script>") == 1
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
@@ -230,11 +231,63 @@ def test_rules_show_what_was_measured_and_examples(page):
     assert "C6 images not applicable 0 0 no images" in text
 
 
-def test_samples_stand_beside_the_human_review(page):
+def test_samples_stand_beside_the_human_reviews(html, page):
     text = words(page)
-    assert text.count("The paper studies selection of reviews by checkmarks.") == 3
+    assert text.count("The paper studies selection of reviews by checkmarks.") == 2 * 12
+    assert "12 of 14 prompts that were answered are shown." in text
     assert "[2,300 more characters are in the source]" in text
-    assert "Moved towards the chosen" in text
+    assert "Human 1 rating 6, would accept: right · 1 of 2 checkmarks response h0" in text
+    assert "base_clean no rating: decision wrong · 1 of 2 checkmarks 96 tokens, ended by stop, entropy 3.21" in text
+    assert "no review heading, rating absent" in text
+    assert "sft_clean sample 1 rating 8, would reject: wrong" in text
+    question = "Does the review say in its own words what the paper proposes or shows?"
+    assert f"summarizes_paper {question} yes yes yes" in text
+    assert "left_<b>open</b> – – –" in text
+    assert "Ended by all stop length" in text
+    assert html.count('data-run="sft_clean"') == 2 * 12
+
+
+def test_generated_reviews_are_compared_in_words(page):
+    text = words(page)
+    head = text[: text.index("From raw records")]
+    assert "Verdict attention clean, of 2 primary metrics: sft_clean against base_clean 1 better, 1 worse" in head
+    assert "dpo_clean-beta0.1 against sft_clean 1 better, 0 worse" in head
+    assert "Unparsed attention counted as wrong: sft_clean 14 % of 28 comparison" in head
+    assert "Unparsed keep in mind counted as wrong: base_clean 100 % of 28" in head
+    assert "Valid format higher is better base_clean n 14, 14 prompts 0.0 % [−5.0, 5.0]" in text
+    assert "+10.0 pp [0.0, 20.0] better p < 0.001 is the base model" in text
+    assert "no difference shown p 1.000 shown from ±0.25" in text
+    assert "people n 14, 14 prompts 1.50 [1.45, 1.55]" in text
+    assert "+0.75 • [0.65, 0.85] at equal length +0.25 [−0.50, 1.00] p 0.400" in text
+    assert "only it 5, only base 2" in text
+    assert "Rating not read" in text
+    assert "base_clean 14 14 14 100.0 % 7 50.0 % 14 100.0 %" in text
+    assert "always accept 14 3 4 1 2 4 0 55.0 % [50.0, 60.0] –" in text
+    assert "Rating error base_clean 1.50 [1.45, 1.55] n 14 1.50 [1.45, 1.55] n 14 Rating error sft_clean" in text
+    assert "By year Metric Model 2018 2019 Valid format base_clean – –" in text
+    assert "Rating error 1.25 [1.00, 1.50] 0.12 +1.25 [1.00, 1.50] 0.12 14" in text
+    assert "Rating error <i>rating_error</i>" in text or "Rating error primary <i>rating_error</i>" in text
+    assert (
+        "14 papers with a decision. A response accepts from a rating of 5.25 on the scale from 1 to 10, which" in text
+    )
+    assert "on 18 validation papers (balanced accuracy 88.9 %)" in text
+    assert "Sweep dpo_clean: dpo_clean-beta0.1 is chosen" in text
+    assert "it has the <b>lowest</b> loss" in text
+    # No number, no metric: the spread of ratings that nobody could read.
+    assert text.count("Spread of ratings") == 1
+
+
+def test_a_comparison_without_generated_reviews(monkeypatch, root, tmp_path):
+    study = make_results(tmp_path / "demo").model_dump(mode="json")
+    file = tmp_path / "demo/comparison/comparison.json"
+    kept = {"study", "bootstrap", "modalities"}
+    file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key in kept}))
+    for generated in (tmp_path / "demo/evaluation/heldout").glob("*/generations.jsonl"):
+        generated.write_text("")
+    text = words(Page(build(monkeypatch, tmp_path / "demo", tmp_path / "report.html", study)))
+    assert "held-out loss" in text
+    assert "No samples were found." in text
+    assert "primary metrics" not in text
 
 
 def test_cost_without_accounting(page):

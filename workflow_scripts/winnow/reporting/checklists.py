@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from winnow.core.config.studies import ResolvedStudy
 from winnow.core.files import read_json
 from winnow.reporting.distributions import Drawing
@@ -38,6 +40,21 @@ def read_result(study: ResolvedStudy, given: Path | None) -> dict[str, Any] | No
         return None
     content: dict[str, Any] = read_json(found[0])
     return content | {"source": found[1]}
+
+
+def questions(study: ResolvedStudy, given: Path | None) -> dict[str, str]:
+    """Return the question of each item by its id, from the checklist that responses were judged by; none without one.
+
+    Args:
+        study: names its checklist, by a path below the checkout.
+        given: the checklist that its own search chose; None where it made none.
+    """
+    file = given or Path(study.signal.checklist)
+    if not file.is_file():
+        return {}
+    # JSON is YAML too.
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {str(item["id"]): str(item["text"]) for item in content["questions"]}
 
 
 def is_told(result: Mapping[str, Any] | None) -> bool:

@@ -1,9 +1,10 @@
 """The comparison as tables of a page, with the scale of the small drawing beside each interval."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Bounds = Sequence[float] | None
+STAGES = ("base", "sft", "dpo")
 
 
 def scale(points: Iterable[tuple[float | None, Bounds]]) -> tuple[float, float] | None:
@@ -31,10 +32,16 @@ def mark(value: float | None, bounds: Bounds, limits: tuple[float, float] | None
     return {"at": place(value), "low": place(ends[0]), "high": place(ends[1])}
 
 
+def in_order(rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return base, SFT and DPO in this order: each after what it was trained from."""
+    return sorted(rows, key=lambda row: STAGES.index(row["stage"]))
+
+
 def tables(comparison: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """Return for each modality the table of losses, one table for each set of pairs, and that of samples."""
+    """Return for each modality the table of losses, and one table for each set of pairs."""
     found = []
-    for modality, rows in ((comparison or {}).get("modalities") or {}).items():
+    for modality, listed in ((comparison or {}).get("modalities") or {}).items():
+        rows = in_order(listed)
         losses = [(row["heldout"]["loss"], row["heldout"]["loss_interval"]) for row in rows]
         limits = scale(losses)
         names = sorted({name for row in rows for name in row["preferences"]})

@@ -1,5 +1,7 @@
 """The report: one HTML file that needs nothing else, from the files of a study."""
 
+import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from winnow.reporting import (
     judging,
     lineage,
     provenance,
+    responses,
     samples,
     scores,
     status,
@@ -66,6 +69,7 @@ def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> d
     checked = validation.summaries(results, study)
     trained = [trainings.training(results, run) for run in study.runs.values()]
     usage = results.json(cost.USAGE)
+    sampled = samples.samples(results, study, checklists.questions(study, checklist))
     sections: dict[str, Any] = {
         "study": study,
         "judge_source": JUDGE_REPORT,
@@ -92,7 +96,11 @@ def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> d
         "comparison": comparison,
         "comparison_source": COMPARISON,
         "compared": comparing.tables(comparison),
-        "samples": samples.samples(results, study),
+        "metrics": responses.metrics(comparison),
+        "responses": responses.tables(comparison),
+        "sweeps": responses.sweeps(comparison),
+        "samples": sampled,
+        "sample_filters": samples.filters(sampled),
         "software": provenance.software(results, study),
         "hashes": provenance.hashes(results, study),
         "cards": lineage.cards(results, study),
@@ -109,6 +117,8 @@ def content(results: Results, study: ResolvedStudy, checklist: Path | None) -> d
         status.gate_status(judge, JUDGE_REPORT),
         status.validation_status(checked),
         *status.training_status(trainings.alarms(results, study), {run["name"]: run["changed"] for run in trained}),
+        *status.verdict_status(comparison, COMPARISON),
+        *status.failure_status(comparison, COMPARISON),
         *status.lineage_status(sections["gaps"]),
         *status.missing_status(results.missing),
     ]
@@ -123,6 +133,29 @@ def render(results: Results, study: ResolvedStudy, checklist: Path | None) -> st
         study: resolved.
         checklist: optimal_checklist.json of the study's own search; None where it made none.
     """
-    made = environment()
-    style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
-    return made.get_template("report.html.j2").render(style=style, **content(results, in_order(study), checklist))
+    style, script = _own("style.css"), _own("script.js")
+    shown = content(results, in_order(study), checklist)
+    template = environment().get_template("report.html.j2")
+    return template.render(style=style, script=script, policy=policy(script), **shown)
+
+
+def policy(script: str) -> str:
+    """Return what a browser may do with the page: apply its styles and run this one script, and fetch nothing.
+
+    So a text by a model or a reviewer that found a way past the escaping could neither run nor call home.
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "script-src": f"'sha256-{digest}'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in allowed.items())
+
+
+def _own(name: str) -> Markup:
+    """Return a file of ours that stands in the page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - not from outside

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from winnow.core.config.studies import ResolvedStudy
 from winnow.reporting.judging import gates
+from winnow.reporting.responses import verdict_counts
 
 Level = Literal["good", "note", "bad"]
+MUCH_UNPARSED = 0.1
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,45 @@ def training_status(alarms: Sequence[Mapping[str, Any]], changed: Mapping[str, S
         text = f"trained with settings that the study no longer has: {', '.join(drifted)}"
         lines.append(Status("Plan", "bad", text, "runs/*/spec.json"))
     return lines
+
+
+def verdict_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
+    """Say for each modality on how many primary metrics its greedy responses got better or worse by training."""
+    primary = ((comparison or {}).get("family") or {}).get("metrics") or []
+    lines = []
+    for modality, by_decoding in ((comparison or {}).get("responses") or {}).items():
+        said, better, worse = [], 0, 0
+        for row in (by_decoding.get("greedy") or {}).get("rows") or ():
+            # A parent that is the base model is said once.
+            others = {f"base_{modality}": "to_base", row["parent"]: "to_parent"} if row["to_base"] else {}
+            for other, key in others.items():
+                found = verdict_counts(row, key, primary)
+                said.append(f"{row['run']} against {other} {found['better']} better, {found['worse']} worse")
+                better, worse = better + found["better"], worse + found["worse"]
+        if said:
+            level: Level = "bad" if worse else "good" if better else "note"
+            text = f"{modality}, of {len(primary)} primary metrics: {'; '.join(said)}"
+            lines.append(Status("Verdict", level, text, source))
+    return lines
+
+
+def failure_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
+    """Say which models wrote more than a tenth of responses whose rating cannot be read; untrained ones are noted."""
+    unread: Counter[tuple[str, str]] = Counter()
+    all_of: Counter[tuple[str, str]] = Counter()
+    for by_decoding in ((comparison or {}).get("responses") or {}).values():
+        for row in (row for table in by_decoding.values() for row in table["rows"]):
+            unread[row["stage"], row["run"]] += row["failures"].get("unparsed", 0)
+            all_of[row["stage"], row["run"]] += row["n"]
+    found: dict[Level, list[str]] = {"bad": [], "note": []}
+    for (stage, run), n in all_of.items():
+        if n and (share := unread[stage, run] / n) > MUCH_UNPARSED:
+            found["note" if stage == "base" else "bad"].append(f"{run} {100 * share:.0f} % of {n}")
+    return [
+        Status("Unparsed", level, f"counted as wrong: {', '.join(shares)}", source)
+        for level, shares in found.items()
+        if shares
+    ]
 
 
 def lineage_status(gaps: Sequence[str]) -> list[Status]:

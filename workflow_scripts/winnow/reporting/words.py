@@ -41,6 +41,11 @@ def interval(bounds: Sequence[float] | None, digits: int = 3, scale: float = 1) 
     return f"[{number(scale * bounds[0], digits)}, {number(scale * bounds[1], digits)}]"
 
 
+def probability(value: float | None) -> str:
+    """Return a p value; what is there and smaller than shown is not shown as nothing."""
+    return "< 0.001" if value is not None and value < 0.0005 else number(value)
+
+
 def excludes_zero(bounds: Sequence[float] | None) -> bool:
     """Say whether an interval lies on one side of zero."""
     return bounds is not None and (bounds[0] > 0 or bounds[1] < 0)
@@ -63,6 +68,11 @@ def _scalar(value: str | float | bool | None) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else clean(value)
+
+
+def raw(value: float | None) -> str:
+    """Return a number in full, for a script that sorts by it; nothing where it is missing."""
+    return "" if value is None else repr(value)
 
 
 def duration(seconds: float | None) -> str:
@@ -94,6 +104,8 @@ FILTERS = {
     "points": points,
     "interval": interval,
     "cell": cell,
+    "probability": probability,
+    "raw": raw,
     "duration": duration,
     "hours": hours,
     "clean": clean,
