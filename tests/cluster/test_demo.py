@@ -50,7 +50,9 @@ EXPECTED = {
     "dpo_vision-beta0.1": ("gpu", 2, 12, 48000, 240),
     "merge_adapter": ("cpu", 0, 1, 16000, 60),
     "generate_responses": ("cpu", 0, 1, 16000, 120),
+    "gather_generations": ("cpu", 0, 1, 4000, 30),
     "evaluate_run": ("gpu", 1, 1, 16000, 120),
+    "measure_responses": ("cpu", 0, 1, 6000, 120),
     "compare_runs": ("cpu", 0, 1, 4000, 30),
     "build_report": ("cpu", 0, 1, 4000, 30),
 }
@@ -104,7 +106,7 @@ def test_every_job_asked_for_what_it_should(ran):
 def test_every_job_ran_once_and_none_failed(ran):
     assert {job.state for job in ran} == {"COMPLETED"}
     assert set(Counter(job.comment for job in ran).values()) == {1}
-    expected = Counter(train_sft=4, train_dpo=4, generate_responses=11, evaluate_run=11, judge_responses=5)
+    expected = Counter(train_sft=4, train_dpo=4, generate_responses=11, evaluate_run=11, judge_responses=7)
     assert Counter(job.rule for job in ran) >= expected
 
 

@@ -1,5 +1,7 @@
 """What Snakemake would do from an empty checkout: the list of jobs for each target."""
 
+import re
+
 import pytest
 
 from workflow import plan, snakemake, touch_raw_files
@@ -63,7 +65,12 @@ EVALUATION = [
         for job in ("Generating responses of", "Evaluating")
         for run in (*(f"base_{modality}" for modality in MODALITIES), *RUNS)
     ),
+    "Reading the generated responses of demo",
+    *(f"Judging generated-papers of demo, shard {shard} of 2" for shard in (0, 1)),
+    "Measuring the generated responses of demo",
 ]
+# Models are described by their likelihoods, for which nothing is judged.
+LIKELIHOODS = [job for job in EVALUATION if not re.match("Comparing|Reading|Judging|Measuring", job)]
 CARDS = [
     *(f"Writing the card of the dataset {data} of demo as {name}" for data in ("dpo", "sft") for name in MODALITIES),
     *(f"Writing the card of the model {run} of demo" for run in RUNS),
@@ -94,11 +101,11 @@ TARGETS = {
     "results/demo/judged/generated-papers/1-of-2.jsonl": {
         *VALIDATION,
         *ALL,
-        *(job for job in EVALUATION[1:] if not job.startswith("Evaluating")),
+        *(job for job in LIKELIHOODS if not job.startswith("Evaluating")),
         "Reading the generated responses of demo",
         "Judging generated-papers of demo, shard 1 of 2",
     },
-    "cards": {*VALIDATION, *ALL, *EVALUATION[1:], *CARDS},
+    "cards": {*VALIDATION, *ALL, *LIKELIHOODS, *CARDS},
     "report": {*DATASETS, *ALL, *EVALUATION, *REPORT},
     "all": {*DATASETS, *ALL, *EVALUATION, *REPORT},
 }

@@ -16,7 +16,7 @@ PUBLISHED = {
     ("Reading the corpus", 1): "cpu=1 mem_mb=4000 runtime=60",
     ("Splitting the prompts", 1): "cpu=1 mem_mb=4000 runtime=60",
     ("Drawing the images", 2): "cpu=4 mem_mb=8000 runtime=240",
-    ("Judging", 13): JUDGING,
+    ("Judging", 17): JUDGING,
     ("Choosing the checklist", 1): "cpu=1 mem_mb=4000 runtime=120",
     ("Gathering the scores", 1): "cpu=1 mem_mb=4000 runtime=60",
     ("Selecting", 1): "cpu=1 mem_mb=4000 runtime=30",
@@ -28,6 +28,8 @@ PUBLISHED = {
     ("Training", 6): TRAINING,
     ("Generating", 9): "gpu=1 cpu=8 mem_mb=64000 runtime=480",
     ("Evaluating", 9): "gpu=1 cpu=8 mem_mb=64000 runtime=240",
+    ("Reading the generated responses", 1): "cpu=1 mem_mb=4000 runtime=30",
+    ("Measuring", 1): "cpu=1 mem_mb=6000 runtime=120",
     ("Comparing", 1): "cpu=1 mem_mb=4000 runtime=30",
     ("Writing the report", 1): "cpu=1 mem_mb=4000 runtime=30",
 }

@@ -13,6 +13,13 @@ DPO = ["dpo_clean-beta0.05", *(f"dpo_{modality}-beta0.1" for modality in MODALIT
 SFT = [f"sft_{modality}" for modality in MODALITIES]
 RUNS = [*DPO, *SFT, "sft_lora_clean"]
 PAGES = ["Comparing the runs of demo", "Collecting what demo has cost", "Writing the report of demo"]
+# What follows where responses are generated anew; the judge's cache has those of the other runs.
+MEASURED = [
+    "Reading the generated responses of demo",
+    *(f"Judging generated-papers of demo, shard {shard} of 2" for shard in (0, 1)),
+    "Measuring the generated responses of demo",
+    *PAGES,
+]
 SAVED = "Saving the resolved settings of demo"
 CARDS = [
     *(f"Writing the card of the dataset {data} of demo as {name}" for data in ("dpo", "sft") for name in MODALITIES),
@@ -50,6 +57,11 @@ def retrained(*runs):
             )
         ),
     ]
+
+
+def of_people(jobs):
+    """Leave out the jobs that read and judge what models wrote."""
+    return [job for job in jobs if job not in MEASURED]
 
 
 def cards(*runs):
@@ -102,7 +114,7 @@ def test_a_new_beta_trains_one_run(demo):
         *checked(run),
         *retrained(run),
         *cards(run),
-        *PAGES,
+        *MEASURED,
         *TOLD,
         "Exporting the datasets of demo for llama_factory",
     ]
@@ -111,13 +123,13 @@ def test_a_new_beta_trains_one_run(demo):
 
 def test_a_changed_dpo_setting_leaves_sft_alone(demo):
     edit(demo / "recipes/dpo_tiny.yaml", "label_smoothing: 0.0", "label_smoothing: 0.1")
-    expected = [*checked(*DPO), *retrained(*DPO), *PAGES, *TOLD, "Exporting the datasets of demo for llama_factory"]
+    expected = [*checked(*DPO), *retrained(*DPO), *MEASURED, *TOLD, "Exporting the datasets of demo for llama_factory"]
     assert plan(demo) == sorted(expected)
 
 
 def test_a_changed_sft_setting_retrains_its_children_only(demo):
     edit(demo / "recipes/sft_tiny.yaml", "weight_decay: 0.0", "weight_decay: 0.1")
-    expected = [*checked(*SFT), *retrained(*SFT, *DPO), *PAGES, *TOLD]
+    expected = [*checked(*SFT), *retrained(*SFT, *DPO), *MEASURED, *TOLD]
     assert plan(demo) == sorted([*expected, "Exporting the datasets of demo for llama_factory"])
 
 
@@ -128,14 +140,14 @@ def test_a_changed_pairing_threshold_rescores_nothing_and_leaves_sft_alone(demo)
         data += [f"{job} dpo of demo as {modality}" for job in ("Rendering", "Aligning")]
         data += [f"Validating dpo of demo as {modality}, from source"]
     data += [f"Exporting the datasets of demo for {name}" for name in ("llama_factory", "verl")]
-    measured = [f"Evaluating {run} of demo" for run in (*(f"base_{name}" for name in MODALITIES), *RUNS)]
-    expected = {*data, *checked(*DPO), *retrained(*DPO), *measured, *PAGES, *TOLD}
+    evaluated = [f"Evaluating {run} of demo" for run in (*(f"base_{name}" for name in MODALITIES), *RUNS)]
+    expected = {*data, *checked(*DPO), *retrained(*DPO), *evaluated, *MEASURED, *TOLD}
     assert plan(demo) == sorted(expected)
 
 
 def test_a_changed_fraction_rescores_nothing(demo):
     edit(demo / "studies/demo.yaml", "fraction: 0.2", "fraction: 0.3")
-    jobs = plan(demo)
+    jobs = of_people(plan(demo))
     assert "Selecting the responses of sft of demo" in jobs
     assert not [job for job in jobs if re.match(r"Judging|Gathering|Reading|Splitting|Pairing|Preparing", job)]
 
@@ -150,7 +162,7 @@ def test_what_the_judge_is_not_told_rejudges_nothing(demo, changed):
         "judge: {backend: lexical}",
         f"judge: {{backend: lexical}}\n  {changed}" if "judge:" not in changed else changed,
     )
-    jobs = plan(demo)
+    jobs = of_people(plan(demo))
     assert not [job for job in jobs if job.startswith("Judging")]
     assert ("Gathering the scores of demo" in jobs) == ("judge:" not in changed)
 
@@ -161,13 +173,13 @@ def test_a_larger_sample_judges_the_sample_again_and_not_the_corpus(demo):
         "judge: {backend: lexical}",
         "judge: {backend: lexical}\n  reliability: {sample: 300}",
     )
-    judging = [job for job in plan(demo) if job.startswith("Judging")]
+    judging = [job for job in of_people(plan(demo)) if job.startswith("Judging")]
     assert judging == [f"Judging {kind}-papers of demo, shard 0 of 1" for kind in ("injected", "reordered", "retest")]
 
 
 def test_the_training_code_reruns_training_only(demo):
     remark(demo / "workflow_scripts/train_dpo.py")
-    assert plan(demo) == sorted([*retrained(*DPO), *cards(*DPO), *PAGES])
+    assert plan(demo) == sorted([*retrained(*DPO), *cards(*DPO), *MEASURED])
 
 
 def test_the_report_code_reruns_the_report_only(demo):
@@ -177,7 +189,7 @@ def test_the_report_code_reruns_the_report_only(demo):
 
 def test_the_judging_code_judges_again(demo):
     remark(demo / "workflow_scripts/judge_responses.py")
-    jobs = plan(demo)
+    jobs = of_people(plan(demo))
     assert {"Judging corpus-papers of demo, shard 0 of 2", "Judging corpus-papers of demo, shard 1 of 2"} <= set(jobs)
     assert not [job for job in jobs if re.match(r"Reading|Splitting|Preparing", job)]
 
@@ -186,7 +198,7 @@ def test_a_bumped_pin_reruns_what_it_touches(demo):
     text = (demo / "envs/report.yaml").read_text()
     (demo / "envs/report.yaml").write_text(re.sub(r"jinja2==\S+", "jinja2==9.9.9", text))
     curves = [f"Drawing the training curves of {run} of demo" for run in RUNS]
-    assert plan(demo) == sorted([*curves, *CARDS, *PAGES])
+    assert plan(demo) == sorted([*curves, *CARDS, *MEASURED[-len(PAGES) - 1 :]])
 
 
 def test_a_deleted_output_is_made_again_with_what_follows(demo):
@@ -198,7 +210,7 @@ def test_a_deleted_output_is_made_again_with_what_follows(demo):
 
 def test_a_longer_context_of_one_modality_is_rendered_alone_and_chooses_nothing(demo):
     edit(demo / "studies/demo.yaml", "vision: {model: vision, context: 1088", "vision: {model: vision, context: 1089")
-    jobs = plan(demo)
+    jobs = of_people(plan(demo))
     assert "Rendering sft of demo as vision" in jobs
     assert "Drawing the images of papers of demo for vision" not in jobs
     # The same rows in every modality: what fits into one decides about all.
