@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from winnow.core.errors import WinnowError
+
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # no space, no quota, too large a file
 
 
@@ -41,5 +43,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        WinnowError: if it holds something else, or half of it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WinnowError(path, f"is not JSON: {error}", "delete it, and run snakemake to have it made again") from None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from winnow.evaluation.estimates import row_values
 from winnow.evaluation.measured import Row, prompts_of
 from winnow.evaluation.resampling import Numbers, Statistic, bounds, divided, intervals, rounded, value_of
 from winnow.evaluation.set_metrics import confusion
@@ -22,14 +23,19 @@ def f1_of_accept(rows: Sequence[Row], prompts: Sequence[str]) -> Statistic:
 
 
 def decided(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the confusion matrix of some rows and what follows from it, each with an interval by prompt."""
+    """Return the confusion matrix of some rows and what follows from it, each with an interval by prompt.
+
+    Accuracy is the mean of decision_correct, and has its interval. The others have none where every draw gives the same.
+    """
     prompts = prompts_of(rows)
     statistics = decision_statistics(rows, prompts) | {"f1_accept": f1_of_accept(rows, prompts)}
     found = intervals(statistics, len(prompts))
     numbers: dict[str, Any] = {}
     for name, statistic in statistics.items():
         value = value_of(statistic, len(prompts))
-        numbers[name] = {"value": rounded(value), "interval": None if value is None else bounds(found[name])}
+        known = bounds(found[name]) if value is not None else None
+        numbers[name] = {"value": rounded(value), "interval": known if known and known[0] < known[1] else None}
+    numbers["accuracy"]["interval"] = row_values(rows, ["decision_correct"])["decision_correct"]["interval"]
     count = sum(row["values"]["decision_correct"] is not None for row in rows)
     return {"n": count, "confusion": confusion(rows), **numbers}
 

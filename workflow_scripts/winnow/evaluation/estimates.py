@@ -106,7 +106,12 @@ def set_values(
     statistics = set_statistics(rows, human, prompts)
     if rows and rows[0]["run"] == "human":
         statistics.pop("wasserstein_to_human", None)  # people's distance from themselves
-    found_intervals = intervals(statistics, len(prompts))
+    # Draws that are all alike tell nothing of the spread.
+    found_intervals = {
+        name: known for name, known in intervals(statistics, len(prompts)).items() if known and known[0] < known[1]
+    }
+    if rows:
+        found_intervals["accuracy"] = row_values(rows, ["decision_correct"])["decision_correct"]["interval"]
     found = {}
     for name in SET_METRICS:
         if name in statistics:

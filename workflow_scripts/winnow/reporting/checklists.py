@@ -49,11 +49,11 @@ def questions(study: ResolvedStudy, given: Path | None) -> dict[str, str]:
         study: names its checklist, by a path below the checkout.
         given: the checklist that its own search chose; None where it made none.
     """
-    file = given or Path(study.signal.checklist)
-    if not file.is_file():
+    named = given or study.signal.checklist
+    if named is None or not Path(named).is_file():
         return {}
     # JSON is YAML too.
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = yaml.safe_load(Path(named).read_text(encoding="utf-8"))
     return {str(item["id"]): str(item["text"]) for item in content["questions"]}
 
 
