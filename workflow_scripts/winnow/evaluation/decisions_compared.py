@@ -25,7 +25,7 @@ def f1_of_accept(rows: Sequence[Row], prompts: Sequence[str]) -> Statistic:
 def decided(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the confusion matrix of some rows and what follows from it, each with an interval by prompt.
 
-    Accuracy is the mean of decision_correct, and has its interval. The others have none where every draw gives the same.
+    Accuracy is the mean of decision_correct, and has its interval. The others have none where all draws give the same.
     """
     prompts = prompts_of(rows)
     statistics = decision_statistics(rows, prompts) | {"f1_accept": f1_of_accept(rows, prompts)}
