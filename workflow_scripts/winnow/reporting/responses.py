@@ -77,7 +77,9 @@ def _names(table: Entry) -> list[str]:
 
 
 def _is_known(name: str, table: Entry) -> bool:
-    return any((row["values"].get(name) or {}).get("value") is not None for row in table["rows"])
+    """Say whether anybody has a value; that people alone have one is worth knowing too."""
+    everybody = [table[HUMAN], *(row["values"] for row in table["rows"])]
+    return any((values.get(name) or {}).get("value") is not None for values in everybody)
 
 
 def _marks(entries: Iterable[Entry | None], *, around_zero: bool = False) -> list[dict[str, float] | None]:
