@@ -136,12 +136,13 @@ def test_a_checklist_is_chosen_between_two_rounds_of_judging(checkout):
             "Reading the corpus iclr of peer_review",
             "Splitting the prompts of iclr of peer_review",
             "Preparing the base model judge of peer_review",
+            "Preparing the base model second_judge of peer_review",
             "Choosing the checklist of peer_review",
             "Gathering the scores of peer_review",
             *(f"Judging {kind}-iclr of peer_review, {shard}" for kind in ("corpus", "candidates") for shard in shards),
             *(
                 f"Judging {kind}-iclr of peer_review, shard 0 of 1"
-                for kind in ("candidates_retest", "candidates_retest2", "retest", "reordered", "injected")
+                for kind in ("candidates_retest", "candidates_retest2", "retest", "reordered", "injected", "second")
             ),
         ]
     )

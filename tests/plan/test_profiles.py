@@ -16,7 +16,7 @@ PUBLISHED = {
     ("Reading the corpus", 1): "cpu=1 mem_mb=4000 runtime=60",
     ("Splitting the prompts", 1): "cpu=1 mem_mb=4000 runtime=60",
     ("Drawing the images", 2): "cpu=4 mem_mb=8000 runtime=240",
-    ("Judging", 17): JUDGING,
+    ("Judging", 19): JUDGING,
     ("Choosing the checklist", 1): "cpu=1 mem_mb=4000 runtime=120",
     ("Gathering the scores", 1): "cpu=1 mem_mb=4000 runtime=60",
     ("Selecting", 1): "cpu=1 mem_mb=4000 runtime=30",

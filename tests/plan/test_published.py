@@ -145,7 +145,11 @@ def test_papers_are_divided_as_published_and_the_judge_has_two_gpus(planned):
     assert (shares["val"], shares["test"], shares["optimize"]) == (0.1, 0.1, 0.2)
     judging = [job for job in planned if job["script"] == "judge_responses.py"]
     assert {json.loads(job["spec"])["judge"]["gpu"] for job in judging} == {2}
-    assert {job["model"] for job in judging} == {"results/peer_review/models/judge"}
+    second = {job["out"] for job in judging if "/models/second_judge" in job["model"]}
+    assert {job["model"] for job in judging if job["out"] not in second} == {"results/peer_review/models/judge"}
+    # What is trained on is chosen by the published judge; another family judges a sample, and what models write.
+    folder = "results/peer_review/judged"
+    assert second == {f"{folder}/{kind}-iclr/0-of-1.jsonl" for kind in ("second", "generated_second")}
 
 
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
