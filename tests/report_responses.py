@@ -165,6 +165,7 @@ def compared(study: ResolvedStudy) -> dict[str, Any]:
         **{name: {"clean": {"greedy": content}} for name, content in by_decoding.items()},
         "sweeps": [
             {"entry": "dpo_clean", "keys": ["beta"], "chosen": arm["run"], "why": "it has the <b>lowest</b> loss"}
-            | {"by": {"metric": "loss", "best": "lowest"}, "candidates": [arm, arm | {"run": "dpo_clean-beta0.05"}]}
+            | {"by": {"metric": "loss", "best": "lowest", "rows": "validation"}}
+            | {"candidates": [arm, arm | {"run": "dpo_clean-beta0.05"}]}
         ],
     }
