@@ -17,11 +17,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from winnow.core.config.base import Settings
 from winnow.core.entry import run
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
@@ -30,12 +26,8 @@ from winnow.core.tables import CHOSEN_PAIRS, LEDGER_PAIRS, read_rows, write_tabl
 from winnow.datasets.funnel import described
 from winnow.datasets.named_paths import named_paths
 from winnow.datasets.pair import Material, Taken, chosen_row, ledger
-from winnow.datasets.pair_policies import POLICIES, PairSpec
+from winnow.datasets.pair_policies import POLICIES, PairingJob
 from winnow.datasets.scores import read_scores, read_splits
-
-
-class _Spec(Settings):
-    dataset: Annotated[PairSpec, Field(discriminator="policy")]
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,7 +50,7 @@ def taken_by(tables: Mapping[str, Path]) -> Taken:
 def main() -> None:
     """Pair, write both tables, then the manifest."""
     args = parse_args()
-    spec = parse(_Spec, {"dataset": json.loads(args.spec)}, "--spec").dataset
+    spec = parse(PairingJob, {"dataset": json.loads(args.spec)}, "--spec").dataset
     scores, splits, sft = read_scores(args.scores, spec.corpus), read_splits(args.splits), named_paths(args.sft)
     material = Material(scores, splits, args.responses, taken_by(sft), args.prompts)
     pairing = POLICIES[spec.policy](material, spec)

@@ -14,11 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from winnow.core.config.base import Settings
 from winnow.core.entry import run
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
@@ -26,11 +22,7 @@ from winnow.core.study import parse
 from winnow.core.tables import CHOSEN_RESPONSES, LEDGER_RESPONSES, Row, write_table
 from winnow.datasets.funnel import described
 from winnow.datasets.scores import read_scores, read_splits
-from winnow.datasets.select import POLICIES, SelectionSpec, chosen_row, ledger
-
-
-class _Spec(Settings):
-    dataset: Annotated[SelectionSpec, Field(discriminator="policy")]
+from winnow.datasets.select import POLICIES, SelectionJob, chosen_row, ledger
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Choose, write both tables, then the manifest."""
     args = parse_args()
-    spec = parse(_Spec, {"dataset": json.loads(args.spec)}, "--spec").dataset
+    spec = parse(SelectionJob, {"dataset": json.loads(args.spec)}, "--spec").dataset
     scores, splits = read_scores(args.scores, spec.corpus), read_splits(args.splits)
     choices = POLICIES[spec.policy](scores, splits, spec)
     tally = Tally()

@@ -9,9 +9,12 @@ from playwright.sync_api import Browser, sync_playwright
 from browser.chromium import PROGRAMS, program
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of the system; nothing is downloaded."""
+    """Chromium of the system; nothing is downloaded.
+
+    It ends with its tests: while it lives an event loop runs in this process, in which no other test can start one.
+    """
     if (found := program()) is None:
         message = f"no browser is here, none of {', '.join(PROGRAMS)}: .ci/run installs Debian's"
         if os.environ.get("CI"):

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, replacing, write_json
 from winnow.core.ids import content_key, sha256_file
 from winnow.core.images import IMAGE_CACHE, image_path
@@ -71,7 +72,7 @@ class ImageCache:
                 entry["reason"],
             )
             whole = all(sha256_file(self.root / image_path(sha)) == sha for sha, _, _ in kept.images)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, WinnowError, ValueError, KeyError, TypeError):
             return None
         return kept if whole else None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from winnow.core.config.base import Settings
 from winnow.core.config.datasets import EveryRight, TopFraction
 from winnow.core.ids import sha256_text
 from winnow.core.tables import Row
@@ -43,6 +44,12 @@ class EveryRightSpec(EveryRight):
 
 
 SelectionSpec = TopFractionSpec | EveryRightSpec
+
+
+class SelectionJob(Settings):
+    """What select_responses.py is told."""
+
+    dataset: Annotated[SelectionSpec, Field(discriminator="policy")]
 
 
 @dataclass(frozen=True, slots=True)
