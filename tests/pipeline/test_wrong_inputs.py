@@ -110,7 +110,8 @@ def test_a_full_disk_keeps_what_was_there(crawled):
     run(crawled, INGEST, config=("studies=crawled",))
     folder = crawled / "results/crawled/corpus/iclr"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    command = [sys.executable, "workflow_scripts/split.py", "--spec", '{"splits": {}, "near_duplicate_jaccard": 0.8}']
+    spec = '{"splits": {}, "near_duplicate_jaccard": 0.8, "near_duplicate_words": 18}'
+    command = [sys.executable, "workflow_scripts/split.py", "--spec", spec]
     command += ["--prompts", folder / "prompts.parquet", "--splits", folder / "splits.parquet"]
     done = subprocess.run(
         [*command, "--manifest", folder / "splits.manifest.json"],
