@@ -51,7 +51,7 @@ class World:
         """The largest difference that is simulated; a share cannot gain more than what is missing to 1."""
         return 0.45 if METRICS[self.metric].kind == "share" else 2.0
 
-    @lru_cache  # noqa: B019 - there are five worlds
+    @lru_cache  # noqa: B019 - it keeps its five worlds alive, which live as long as the process anyway
     def detectable(self, prompts: int) -> float:
         """Return 2.8 true standard errors of the difference over so many prompts, or the most that is simulated."""
         effect = 0.1

@@ -64,9 +64,9 @@ def main() -> None:
             raise WinnowError(option, f"lacks {', '.join(absent)}", "give every run of the spec and each base")
 
     # Drawing takes a second to import: arguments are checked first.
-    from winnow.evaluation.comparison import compare, last_logged, read_measured  # noqa: PLC0415
-    from winnow.evaluation.measured import read_responses  # noqa: PLC0415
-    from winnow.evaluation.plots import draw_comparison, draw_decisions, draw_differences  # noqa: PLC0415
+    from winnow.evaluation.comparison import compare, last_logged, read_measured  # noqa: PLC0415 - as said above
+    from winnow.evaluation.measured import read_responses  # noqa: PLC0415 - as said above
+    from winnow.evaluation.plots import draw_comparison, draw_decisions, draw_differences  # noqa: PLC0415 - as said above
 
     comparison = compare(
         spec["study"],

@@ -60,16 +60,16 @@ def main() -> None:
     preferences = {key: Path(path) for key, path in (item.split("=", 1) for item in args.preferences)}
 
     # The scientific libraries take seconds: the settings are checked first.
-    from winnow.evaluation.measure import (  # noqa: PLC0415
+    from winnow.evaluation.measure import (  # noqa: PLC0415 - as said above
         joined_samples,
         measure_heldout,
         measure_preferences,
         measure_samples,
     )
-    from winnow.evaluation.metrics import heldout_metrics, preference_metrics  # noqa: PLC0415
-    from winnow.models.images import check_table  # noqa: PLC0415
-    from winnow.models.inference import device_for, load_model  # noqa: PLC0415
-    from winnow.numerics.generations import summarize_generations  # noqa: PLC0415
+    from winnow.evaluation.metrics import heldout_metrics, preference_metrics  # noqa: PLC0415 - as said above
+    from winnow.models.images import check_table  # noqa: PLC0415 - as said above
+    from winnow.models.inference import device_for, load_model  # noqa: PLC0415 - as said above
+    from winnow.numerics.generations import summarize_generations  # noqa: PLC0415 - as said above
 
     weights = verify_weights(args.run_manifest, args.weights) if args.weights else None
     loaded = load_model(args.model, args.weights, device_for(settings.gpu), pixels)

@@ -58,11 +58,11 @@ def main() -> None:
     settings = job.generation
 
     # The scientific libraries take seconds: the settings are checked first.
-    from winnow.generation.backends import make_backend  # noqa: PLC0415
-    from winnow.generation.generate import generate, generations_key  # noqa: PLC0415
-    from winnow.generation.prompts import read_prompts  # noqa: PLC0415
-    from winnow.models.images import check_table  # noqa: PLC0415
-    from winnow.models.tokenizers import load_tokenizer  # noqa: PLC0415
+    from winnow.generation.backends import make_backend  # noqa: PLC0415 - as said above
+    from winnow.generation.generate import generate, generations_key  # noqa: PLC0415 - as said above
+    from winnow.generation.prompts import read_prompts  # noqa: PLC0415 - as said above
+    from winnow.models.images import check_table  # noqa: PLC0415 - as said above
+    from winnow.models.tokenizers import load_tokenizer  # noqa: PLC0415 - as said above
 
     weights = identify_weights(args.model, args.weights, args.run_manifest)
     check_table(args.heldout, shown=bool(job.pixels))

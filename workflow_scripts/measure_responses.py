@@ -68,13 +68,13 @@ def main() -> None:
     args.manifest.unlink(missing_ok=True)
 
     # The scientific libraries take a second: arguments are checked first.
-    from winnow.evaluation.reviews.copying import known_runs  # noqa: PLC0415
-    from winnow.evaluation.reviews.decisions import FIXED, fit_thresholds  # noqa: PLC0415
-    from winnow.evaluation.reviews.generated import read_answers, read_generated  # noqa: PLC0415
-    from winnow.evaluation.reviews.measuring import World, count_rows, measure_all  # noqa: PLC0415
-    from winnow.evaluation.reviews.papers import add_reviews, rated_papers, read_papers  # noqa: PLC0415
-    from winnow.evaluation.reviews.similarity import other_papers  # noqa: PLC0415
-    from winnow.evaluation.reviews.trained import training_texts  # noqa: PLC0415
+    from winnow.evaluation.reviews.copying import known_runs  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.decisions import FIXED, fit_thresholds  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.generated import read_answers, read_generated  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.measuring import World, count_rows, measure_all  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.papers import add_reviews, rated_papers, read_papers  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.similarity import other_papers  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.trained import training_texts  # noqa: PLC0415 - as said above
 
     tally, validation = Tally(), Tally()
     generated = read_generated(args.responses, generations, entropies, tally)

@@ -19,7 +19,7 @@ def browser() -> Iterator[Browser]:
         message = f"no browser is here, none of {', '.join(PROGRAMS)}: .ci/run installs Debian's"
         if os.environ.get("CI"):
             pytest.fail(message)  # there nothing but GPU tests is skipped
-        pytest.skip(message)
+        pytest.skip(message)  # by name, on a machine without a browser
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found)
         yield started
