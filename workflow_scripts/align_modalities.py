@@ -18,11 +18,11 @@ from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.core.tables import rendered_schema, write_table
 from winnow.datasets.align import AlignSpec, kept_rows, left_out_elsewhere
 from winnow.datasets.funnel import described
-from winnow.datasets.named_paths import named_paths
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write the tables, then the manifest."""
     args = parse_args()
-    spec, others = parse(AlignSpec, json.loads(args.spec), "--spec"), named_paths(args.others)
+    spec, others = parse(AlignSpec, json.loads(args.spec), "--spec"), named_paths(args.others, "--others")
     reasons = left_out_elsewhere(others)
     outputs = {"heldout": args.heldout} if args.heldout is not None else {"train": args.train, "val": args.val}
     tallies = {}

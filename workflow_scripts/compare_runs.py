@@ -17,7 +17,6 @@ Example:
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from winnow.core.config.runs import ResolvedRun
@@ -25,6 +24,7 @@ from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.log import log
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 
 
@@ -41,15 +41,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--comparison", type=Path, required=True)
     parser.add_argument("--plots", type=Path, required=True, help="folder for pictures")
     return parser.parse_args()
-
-
-def named_paths(items: Iterable[str], option: str) -> dict[str, Path]:
-    """Return the paths of NAME=PATH arguments by name."""
-    pairs = [item.partition("=") for item in items]
-    for name, equals, path in pairs:
-        if not (name and equals and path):
-            raise WinnowError(option, f"got {name + equals + path!r}", "write NAME=PATH")
-    return {name: Path(path) for name, _, path in pairs}
 
 
 def main() -> None:

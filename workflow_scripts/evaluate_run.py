@@ -28,6 +28,7 @@ from winnow.core.ids import canonical_json, sha256_file
 from winnow.core.log import log
 from winnow.core.manifest import installed
 from winnow.core.model_folder import verify_weights
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 
 SOFTWARE = ["torch", "transformers", "tokenizers", "numpy"]
@@ -57,7 +58,7 @@ def main() -> None:
     settings = parse(Evaluation, spec, "--spec")
     if (args.weights is None) != (args.run_manifest is None):
         raise WinnowError("--weights", "goes with --run-manifest, which says what the weights must be", "give both")
-    preferences = {key: Path(path) for key, path in (item.split("=", 1) for item in args.preferences)}
+    preferences = named_paths(args.preferences, "--preferences")
 
     # The scientific libraries take seconds: the settings are checked first.
     from winnow.evaluation.measure import (  # noqa: PLC0415 - as said above

@@ -20,12 +20,12 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import write_text
 from winnow.core.log import log
 from winnow.core.manifest import write_manifest
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.datasets import export_llama_factory, export_verl, llama_factory_loader
 from winnow.datasets.export_tables import ExportSpec, RenderedTable, tables_of
 from winnow.datasets.llama_factory_images import cutoff_of
 from winnow.datasets.llama_factory_training import as_yaml, merge_settings, settings_of, training_file
-from winnow.datasets.named_paths import named_paths
 
 
 def parse_args() -> argparse.Namespace:
@@ -91,7 +91,7 @@ def to_verl(out: Path, tables: Sequence[RenderedTable]) -> tuple[list[str], dict
 def main() -> None:
     """Export, check, write the manifest."""
     args = parse_args()
-    spec, paths = parse(ExportSpec, json.loads(args.spec), "--spec"), named_paths(args.datasets)
+    spec, paths = parse(ExportSpec, json.loads(args.spec), "--spec"), named_paths(args.datasets, "--datasets")
     tables = tables_of(paths, spec)
     files, said = to_verl(args.out, tables) if args.format == "verl" else to_llama_factory(args.out, spec, tables)
     log(f"exported and compared row by row with TRL's tables: {said['counts']}")

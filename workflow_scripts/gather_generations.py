@@ -16,25 +16,18 @@ import json
 from pathlib import Path
 
 from winnow.core.entry import run
-from winnow.core.errors import WinnowError
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
+from winnow.core.named_paths import named_paths
 from winnow.core.tables import RESPONSES, write_table
 from winnow.evaluation.responses import asked_of, response_rows
-
-
-def _named(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise argparse.ArgumentTypeError(f"{text!r} is not RUN=PATH")
-    return name, Path(path)
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="study, as JSON")
-    parser.add_argument("--generations", nargs="+", type=_named, required=True, metavar="RUN=PATH")
+    parser.add_argument("--generations", nargs="+", required=True, metavar="RUN=PATH")
     parser.add_argument("--responses", type=Path, required=True, help="responses.parquet of the held-out corpus")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
@@ -44,9 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Parse every response, and write the table."""
     args = parse_args()
-    spec, runs = json.loads(args.spec), dict(args.generations)
-    if len(runs) != len(args.generations):
-        raise WinnowError("--generations", "names a run twice", "give each run once")
+    spec, runs = json.loads(args.spec), named_paths(args.generations, "--generations")
     asked = asked_of(runs.values(), args.responses)
     tallies = {name: Tally() for name in runs}
     rows = (row for name, path in runs.items() for row in response_rows(name, path, asked, tallies[name]))

@@ -17,6 +17,7 @@ twin judge_report.failed.json stays when Snakemake clears a failed step's output
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from winnow.core.files import replacing, write_json
 from winnow.core.ids import canonical_json
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
+from winnow.core.named_paths import named_paths, path_groups
 from winnow.core.study import parse
 from winnow.scoring.annotations import read_annotations
 from winnow.scoring.checklist import Checklist, load_checklist
 from winnow.scoring.gates import failure, gates_of
-from winnow.scoring.gather import Corpus, Joined, named_path, score_rows
+from winnow.scoring.gather import Corpus, Joined, score_rows
 from winnow.scoring.people import People
 from winnow.scoring.reliability import KINDS, Comparison, Kind, SampleBatch, check_batches
 from winnow.scoring.report import JudgeReport
@@ -39,11 +41,11 @@ from winnow.scoring.sheet import Sheet
 
 
 def _batch(text: str) -> tuple[Kind, str, Path]:
-    name, path = named_path(text)
+    name, _, path = text.partition("=")
     kind, _, corpus = name.partition(":")
-    if kind not in KINDS or not corpus:
+    if kind not in KINDS or not corpus or not path:
         raise argparse.ArgumentTypeError(f"{text!r} is not KIND:CORPUS=PATH with KIND in {', '.join(KINDS)}")
-    return kind, corpus, path
+    return kind, corpus, Path(path)
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,9 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the study's signal, in JSON")
     for name in ("judged", "prompts", "responses"):
-        parser.add_argument(
-            f"--{name}", nargs="+", type=named_path, required=True, help="NAME=PATH, NAME being a corpus"
-        )
+        parser.add_argument(f"--{name}", nargs="+", required=True, help="NAME=PATH, NAME being a corpus")
     parser.add_argument(
         "--compared", nargs="*", type=_batch, default=[], help="KIND:CORPUS=PATH, all shards of judged/KIND-CORPUS"
     )
@@ -65,24 +65,24 @@ def parse_args() -> argparse.Namespace:
 
 
 def _corpora(args: argparse.Namespace) -> list[Corpus]:
-    prompts, responses, judged = dict(args.prompts), dict(args.responses), {name for name, _ in args.judged}
-    if not prompts.keys() == responses.keys() == judged:
-        named = f"{sorted(judged)}, {sorted(prompts)} and {sorted(responses)}"
+    judged = path_groups(args.judged, "--judged")
+    prompts, responses = named_paths(args.prompts, "--prompts"), named_paths(args.responses, "--responses")
+    if not prompts.keys() == responses.keys() == judged.keys():
+        named = f"{list(judged)}, {list(prompts)} and {list(responses)}"
         raise WinnowError("--judged, --prompts, --responses", f"name {named}", "name the same corpora in all three")
-    return [
-        Corpus(name, [path for corpus, path in args.judged if corpus == name], prompts[name], responses[name])
-        for name in sorted(judged)
-    ]
+    return [Corpus(name, paths, prompts[name], responses[name]) for name, paths in judged.items()]
 
 
-def _comparison(args: argparse.Namespace, signal: ChecklistSignal, checklist: Checklist) -> Comparison:
+def _comparison(
+    args: argparse.Namespace, signal: ChecklistSignal, checklist: Checklist, corpora: Sequence[Corpus]
+) -> Comparison:
     """Return the batches of the reliability tests, read, of which there must be those that the study asks for."""
     names = sorted({(kind, corpus) for kind, corpus, _ in args.compared})
     batches = [
         SampleBatch(kind, corpus, [path for *name, path in args.compared if tuple(name) == (kind, corpus)])
         for kind, corpus in names
     ]
-    check_batches(batches, signal.reliability, dict(args.prompts))
+    check_batches(batches, signal.reliability, [corpus.name for corpus in corpora])
     return Comparison(batches, checklist)
 
 
@@ -103,9 +103,9 @@ def main() -> None:
     signal = parse(ChecklistSignal, json.loads(args.spec), "--spec")
     corpora, checklist = _corpora(args), load_checklist(args.checklist)
     report, joined, tally = JudgeReport(checklist.questions), Joined(checklist.sha256), Tally()
-    comparison = _comparison(args, signal, checklist)
+    comparison = _comparison(args, signal, checklist, corpora)
     people = People(args.annotations, read_annotations(args.annotations), checklist) if args.annotations else None
-    sheet = Sheet(args.sheet, checklist, dict(args.responses)) if args.sheet else None
+    sheet = Sheet(args.sheet, checklist, {corpus.name: corpus.responses for corpus in corpora}) if args.sheet else None
     collectors = [one for one in (report, comparison, people, sheet) if one is not None]
     for stale in (args.manifest, args.scores):
         stale.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from winnow.core.config.corpora import Corpus
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.manifest import write_manifest
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.corpus.adapters import open_source, portable_settings
 from winnow.corpus.ingest import Tables, build_tables
@@ -44,10 +45,11 @@ def main() -> None:
     spec = parse(_Spec, {"corpus": json.loads(args.spec)}, "--spec").corpus
     source = open_source(spec, args.corpus)
     tables = Tables(args.prompts, args.responses, args.rejected)
-    others = {name: Path(path) for name, _, path in (text.partition("=") for text in args.excluded)}
-    if tuple(others) != spec.exclude:
-        problem = f"names {', '.join(others) or 'none'}, the corpus excludes {', '.join(spec.exclude) or 'none'}"
-        raise WinnowError("--excluded", problem, "give the prompts of each of them, in this order")
+    given = named_paths(args.excluded, "--excluded")
+    if given.keys() != set(spec.exclude):
+        problem = f"names {', '.join(given) or 'none'}, the corpus excludes {', '.join(spec.exclude) or 'none'}"
+        raise WinnowError("--excluded", problem, "give the prompts of each of them")
+    others = {name: given[name] for name in spec.exclude}
     counts = build_tables(source, spec, tables, others)
     write_manifest(
         args.manifest,

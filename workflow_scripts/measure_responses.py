@@ -26,16 +26,9 @@ from winnow.core.files import write_text
 from winnow.core.ids import canonical_json
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
+from winnow.core.named_paths import named_paths, path_groups
 
 SOFTWARE = ["numpy", "pyarrow", "rouge-score", "sacrebleu", "scikit-learn", "scipy"]
-
-
-def named_path(text: str) -> tuple[str, Path]:
-    """Read an argument NAME=PATH."""
-    name, _, path = text.partition("=")
-    if not name or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
-    return name, Path(path)
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,13 +37,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--spec", required=True, help='{"runs": {run: modality}}, as JSON')
     parser.add_argument("--responses", type=Path, required=True, help="what all runs generated, as a table")
     for name in ("generations", "rows"):
-        parser.add_argument(f"--{name}", nargs="+", type=named_path, required=True, metavar="RUN=PATH")
+        parser.add_argument(f"--{name}", nargs="+", required=True, metavar="RUN=PATH")
     for name in ("prompts", "corpus", "splits"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="of the corpus whose prompts were answered")
     parser.add_argument("--judged", nargs="*", type=Path, default=[], help="all shards of the judge's answers")
     parser.add_argument("--judged-second", nargs="*", type=Path, default=[], help="the second judge's")
     parser.add_argument("--scores", type=Path, required=True, help="score rows of the corpus's own responses")
-    parser.add_argument("--training", nargs="*", type=named_path, default=[], metavar="MODALITY=PATH")
+    parser.add_argument("--training", nargs="*", default=[], metavar="MODALITY=PATH")
     for name in ("measured", "manifest"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     return parser.parse_args()
@@ -60,7 +53,8 @@ def main() -> None:
     """Read each source once, measure, and write the manifest last."""
     args = parse_args()
     modalities: dict[str, str] = json.loads(args.spec)["runs"]
-    generations, entropies = dict(args.generations), dict(args.rows)
+    generations, entropies = named_paths(args.generations, "--generations"), named_paths(args.rows, "--rows")
+    training = path_groups(args.training, "--training")
     for option, given in (("--generations", generations), ("--rows", entropies)):
         if given.keys() != modalities.keys():
             differing = ", ".join(sorted(given.keys() ^ modalities.keys()))
@@ -91,7 +85,7 @@ def main() -> None:
         shuffled=other_papers([prompt for prompt, paper in papers.items() if paper.reviews]),
         thresholds=fit_thresholds(rated, {paper.scale for paper in papers.values() if paper.scale}),
         training={
-            modality: known_runs(training_texts(path for name, path in args.training if name == modality))
+            modality: known_runs(training_texts(training.get(modality, [])))
             for modality in sorted(set(modalities.values()))
         },
         answers=read_answers([args.scores, *args.judged], wanted),
@@ -111,7 +105,7 @@ def main() -> None:
         | {f"generations/{name}": path for name, path in generations.items()}
         | {f"rows/{name}": path for name, path in entropies.items()}
         | {f"judged/{path.parent.name}/{path.name}": path for path in (*args.judged, *args.judged_second)}
-        | {f"training/{name}/{path.parent.parent.name}": path for name, path in args.training},
+        | {f"training/{name}/{path.parent.parent.name}": path for name, paths in training.items() for path in paths},
         outputs={"measured": args.measured},
         settings={"runs": modalities},
         counts={"responses": tally.as_dict(), "validation_papers": validation.as_dict()},

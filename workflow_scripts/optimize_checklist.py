@@ -28,6 +28,7 @@ from winnow.core.files import write_json, write_text
 from winnow.core.ids import canonical_json
 from winnow.core.log import log
 from winnow.core.manifest import write_manifest
+from winnow.core.named_paths import named_paths, path_groups
 from winnow.core.study import parse
 from winnow.scoring.checklist import load_checklist
 from winnow.scoring.optimization.optimize import Outcome, optimize
@@ -38,20 +39,13 @@ from winnow.scoring.optimization.search import trace
 NOT_BETTER_THAN_CHANCE = 3
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, _, path = text.partition("=")
-    if not name or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
-    return name, Path(path)
-
-
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the study's signal.optimize, in JSON")
     for name in ("judged", "prompts", "responses", "splits"):
-        parser.add_argument(f"--{name}", nargs="+", type=_named, required=True, help="NAME=PATH, NAME being a corpus")
-    parser.add_argument("--retests", nargs="*", type=_named, default=[], help="NAME=PATH, a sample judged again")
+        parser.add_argument(f"--{name}", nargs="+", required=True, help="NAME=PATH, NAME being a corpus")
+    parser.add_argument("--retests", nargs="*", default=[], help="NAME=PATH, a sample judged again")
     parser.add_argument("--labels", type=Path, help="CSV with response_id and label, for target quality")
     for name in ("checklist", "out", "trace", "manifest"):
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -59,20 +53,20 @@ def parse_args() -> argparse.Namespace:
 
 
 def _corpora(args: argparse.Namespace) -> list[Files]:
-    tables = {kind: dict(getattr(args, kind)) for kind in ("prompts", "responses", "splits")}
-    names = {name for name, _ in args.judged}
-    if any(table.keys() != names for table in tables.values()) or not {name for name, _ in args.retests} <= names:
-        named = ", ".join(f"--{kind} {sorted(table)}" for kind, table in tables.items())
-        problem = f"--judged {sorted(names)}, {named}, --retests {sorted({name for name, _ in args.retests})}"
+    tables = {kind: named_paths(getattr(args, kind), f"--{kind}") for kind in ("prompts", "responses", "splits")}
+    judged, retests = path_groups(args.judged, "--judged"), path_groups(args.retests, "--retests")
+    if any(table.keys() != judged.keys() for table in tables.values()) or not retests.keys() <= judged.keys():
+        named = ", ".join(f"--{kind} {list(table)}" for kind, table in tables.items())
+        problem = f"--judged {list(judged)}, {named}, --retests {list(retests)}"
         raise WinnowError("corpora", problem, "name the same corpora in all, and in --retests no other")
     return [
         Files(
             name=name,
-            judged=[path for corpus, path in args.judged if corpus == name],
-            retests=[path for corpus, path in args.retests if corpus == name],
+            judged=judged[name],
+            retests=retests.get(name, []),
             **{kind: table[name] for kind, table in tables.items()},
         )
-        for name in sorted(names)
+        for name in judged
     ]
 
 

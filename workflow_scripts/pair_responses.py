@@ -21,10 +21,10 @@ from pathlib import Path
 from winnow.core.entry import run
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.core.tables import CHOSEN_PAIRS, LEDGER_PAIRS, read_rows, write_table
 from winnow.datasets.funnel import described
-from winnow.datasets.named_paths import named_paths
 from winnow.datasets.pair import Material, Taken, chosen_row, ledger
 from winnow.datasets.pair_policies import POLICIES, PairingJob
 from winnow.datasets.scores import read_scores, read_splits
@@ -51,7 +51,8 @@ def main() -> None:
     """Pair, write both tables, then the manifest."""
     args = parse_args()
     spec = parse(PairingJob, {"dataset": json.loads(args.spec)}, "--spec").dataset
-    scores, splits, sft = read_scores(args.scores, spec.corpus), read_splits(args.splits), named_paths(args.sft)
+    scores, splits = read_scores(args.scores, spec.corpus), read_splits(args.splits)
+    sft = named_paths(args.sft, "--sft")
     material = Material(scores, splits, args.responses, taken_by(sft), args.prompts)
     pairing = POLICIES[spec.policy](material, spec)
     kept = pairing.ranking.kept

@@ -25,9 +25,9 @@ from winnow.core.files import replacing, write_json
 from winnow.core.ids import canonical_json
 from winnow.core.log import log
 from winnow.core.manifest import Tally, write_manifest
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.scoring.gates import gate
-from winnow.scoring.gather import named_path
 from winnow.scoring.labels import ITEM, LabelCounts, LabelledFiles, label_rows
 from winnow.scoring.report import JudgeReport
 
@@ -42,16 +42,15 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the study's signal and each corpus's answers, in JSON")
     for name in ("prompts", "responses"):
-        parser.add_argument(
-            f"--{name}", nargs="+", type=named_path, required=True, help="NAME=PATH, NAME being a corpus"
-        )
+        parser.add_argument(f"--{name}", nargs="+", required=True, help="NAME=PATH, NAME being a corpus")
     for name in ("scores", "report", "manifest"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     return parser.parse_args()
 
 
 def _corpora(args: argparse.Namespace, spec: _Spec) -> list[LabelledFiles]:
-    prompts, responses = dict(args.prompts), dict(args.responses)
+    prompts = named_paths(args.prompts, "--prompts")
+    responses = named_paths(args.responses, "--responses")
     if not prompts.keys() == responses.keys() == spec.answers.keys():
         named = f"{sorted(prompts)}, {sorted(responses)} and {sorted(spec.answers)}"
         raise WinnowError("--prompts, --responses, --spec", f"name {named}", "name the same corpora in all three")

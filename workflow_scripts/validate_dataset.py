@@ -21,9 +21,9 @@ from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
 from winnow.core.log import log
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.datasets.evidence import Paths, ValidationSpec
-from winnow.datasets.named_paths import named_paths
 from winnow.datasets.validate import failed_rules, validate
 
 TABLES = ("train", "val", "left_out", "chosen", "ledger", "prompts", "responses", "splits", "scores")
@@ -57,8 +57,8 @@ def main() -> None:
         raise WinnowError("--stage", f"is {args.stage}, but the spec is of stage {spec.stage}", "make them equal")
     paths = Paths(
         **{name: getattr(args, name) for name in (*TABLES, "checklist", "images")},
-        others=named_paths(args.others),
-        modalities=named_paths(args.modalities),
+        others=named_paths(args.others, "--others"),
+        modalities=named_paths(args.modalities, "--modalities"),
     )
     report = validate(spec, paths, args.model)
     kept = args.report.with_suffix(".failed.json")

@@ -17,9 +17,9 @@ from winnow.core.config.signals import ChecklistSignal
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.log import log
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.scoring.checklist import load_checklist
-from winnow.scoring.gather import named_path
 from winnow.scoring.sheet import write_sheet
 
 
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="the study's signal, in JSON")
     parser.add_argument("--checklist", type=Path, required=True)
-    parser.add_argument("--responses", nargs="+", type=named_path, required=True, help="NAME=PATH, NAME being a corpus")
+    parser.add_argument("--responses", nargs="+", required=True, help="NAME=PATH, NAME being a corpus")
     parser.add_argument("--out", type=Path, required=True, help="the CSV file")
     return parser.parse_args()
 
@@ -41,7 +41,9 @@ def main() -> None:
     if not rows:
         raise WinnowError("signal.reliability.sheet_rows", "is 0: no sheet is asked for", "set how many rows it has")
     checklist = load_checklist(args.checklist)
-    written = write_sheet(args.out, dict(args.responses), checklist, rows=rows, limit=signal.limit)
+    written = write_sheet(
+        args.out, named_paths(args.responses, "--responses"), checklist, rows=rows, limit=signal.limit
+    )
     log(f"{written} responses and {len(checklist.questions)} questions to {args.out}")
 
 

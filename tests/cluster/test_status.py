@@ -15,11 +15,11 @@ import pytest
 from cluster.cluster import wait_for
 from cluster.submitting import finish, log_of, start, wait_for_line
 
-# `touch` says that a job runs, a file `open` that those may end which wait for it.
+# A file below `ran` says that a job runs, a file `go` or `open` that those may end which wait for it.
 SNAKEFILE = """\
 rule succeeds:
     output: "done/succeeds"
-    shell: "echo >> ran/succeeds; touch {output}"
+    shell: "echo >> ran/succeeds; while [ ! -e go ]; do sleep 0.2; done; touch {output}"
 rule fails:
     output: "done/fails"
     shell: "exit 3"
@@ -35,7 +35,9 @@ rule stays:
     shell: "echo >> ran/stays; while [ ! -e open ]; do sleep 0.2; done; touch {output}"
 rule fails_once:
     output: "done/fails_once"
-    shell: "echo >> ran/fails_once; [ $(wc -l < ran/fails_once) = 2 ]; touch {output}"
+    shell:
+        "echo >> ran/fails_once; while [ ! -e go ]; do sleep 0.2; done;"
+        " [ $(wc -l < ran/fails_once) = 2 ]; touch {output}"
 """
 PROFILE = """\
 executor: winnow-slurm
@@ -70,6 +72,7 @@ def ran(folder: Path, rule: str) -> int:
 
 def ways_to_end(cluster, folder: Path) -> str:
     """Let jobs end in every way, take slurmctld away while one runs, and return what Snakemake said."""
+    (folder / "go").touch()
     process = start(
         cluster, folder, *(f"done/{rule}" for rule in ("succeeds", "fails", "cancelled", "timed_out", "stays"))
     )
@@ -99,7 +102,9 @@ def forgotten(cluster, folder: Path) -> str:
     process = start(cluster, folder, *options, *(f"done/{rule}" for rule in rules))
     for rule in rules:
         wait_for(f"{rule} runs", (folder / "ran" / rule).exists, seconds=240)
+    # Only now may they end: Snakemake cannot have seen one of them end before.
     os.kill(process.pid, signal.SIGSTOP)
+    (folder / "go").touch()
     try:
         ended = {"succeeds": "COMPLETED", "fails_once": "FAILED"}
 

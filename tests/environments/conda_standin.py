@@ -112,3 +112,7 @@ async def _link(prefix: Path, specs: list[str], root: Path) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:], Path(os.environ[_ROOT]))
+    # The threads of py-rattler may still run; a Python that shuts down beside them can die of PyGILState_Release.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

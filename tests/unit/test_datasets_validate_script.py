@@ -7,7 +7,6 @@ import pytest
 
 import datasets_fixtures as made
 from winnow.core.errors import WinnowError
-from winnow.datasets.named_paths import named_paths
 
 
 def study(checklist):
@@ -81,14 +80,3 @@ def test_a_folder_without_a_study_or_without_datasets_is_an_error(finished, tmp_
     shutil.copy(finished / "study.json", tmp_path)
     with pytest.raises(WinnowError, match="holds no rendered datasets of stage sft"):
         made.run_script("validate", results=tmp_path, stage="sft")
-
-
-@pytest.mark.parametrize("arguments", [["sft"], ["=x"], ["sft="], ["sft=a", "sft=b"]])
-def test_a_wrong_name_of_a_path_is_an_error(arguments):
-    with pytest.raises(WinnowError):
-        named_paths(arguments)
-
-
-def test_named_paths_come_in_the_order_of_names():
-    assert list(named_paths(["b=x", "a=y=z"])) == ["a", "b"]
-    assert str(named_paths(["a=y=z"])["a"]) == "y=z"

@@ -4,7 +4,6 @@ Shards and responses are both ordered by response_id, so they are read side by s
 In memory are one fact per prompt and no text.
 """
 
-import argparse
 import hashlib
 import heapq
 import json
@@ -19,14 +18,6 @@ from winnow.core.tables import Row, read_rows
 _FACTS = ("response_id", "prompt_id", "rating", "rating_scale", "confidence", "author_kind")
 _COPIED = ("n_tokens", "answers", "p_yes", "parse_status", "left_out", "injection_flags", "judge")
 JUDGE_AGAIN = "delete the shard's file and have judge_responses write it again"
-
-
-def named_path(text: str) -> tuple[str, Path]:
-    """Read an argument NAME=PATH."""
-    name, _, path = text.partition("=")
-    if not name or not path:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
-    return name, Path(path)
 
 
 @dataclass
