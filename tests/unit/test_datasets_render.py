@@ -178,7 +178,7 @@ def test_held_out_rows_are_rated_human_responses_of_test(corpus, model):
             row["author_kind"] = "model"
     rows, manifest = heldout(corpus, model, max_loss_rows=4)
     test = {row["prompt_id"] for row in corpus.splits if row["split"] == "test"}
-    assert len(rows) == 4 < manifest["rated"]
+    assert len(rows) == 4 < manifest["eligible"]
     assert {row["split"] for row in rows} == {"test"}
     assert all(row["prompt_id"] in test and row["rating"] is not None for row in rows)
     assert not any(row["response_id"].endswith("r1") for row in rows)
