@@ -20,7 +20,7 @@ FEATURES: dict[str, Any] = {
     "sublinear_tf": True,
 }
 REGRESSION: dict[str, Any] = {"solver": "lbfgs", "tol": 1e-6, "max_iter": 10_000}
-TRIED = (0.01, 0.1, 1.0, 10.0, 100.0)
+TRIED = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 UNCHOSEN = 1.0  # scikit-learn's own
 
 
