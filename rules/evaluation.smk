@@ -113,6 +113,8 @@ rule gather_generations:
         "results/{study}/logs/gather_generations.log",
     benchmark:
         "results/{study}/benchmarks/gather_generations.jsonl"
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("checklist")),
     conda:
         "../envs/data.yaml"
     resources:
@@ -188,6 +190,8 @@ rule measure_responses:
         "results/{study}/logs/measure_responses.log",
     benchmark:
         "results/{study}/benchmarks/measure_responses.jsonl"
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("checklist")),
     conda:
         "../envs/report.yaml"
     resources:
@@ -209,6 +213,41 @@ rule measure_responses:
         " --corpus {input.corpus:q} --splits {input.splits:q} --judged {input.judged:q} {params.second:q}"
         " --scores {input.scores:q} --training {params.training:q} --measured {output.measured:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule measure_labels:
+    input:
+        code=code("measure_labels"),
+        generations=per_evaluated("generations.jsonl"),
+        rows=per_evaluated("rows.jsonl"),
+        prompts=heldout_source("prompts"),
+        splits=heldout_source("splits"),
+    output:
+        measured="results/{study}/evaluation/heldout/measured.jsonl",
+        manifest="results/{study}/evaluation/heldout/measured.manifest.json",
+    log:
+        "results/{study}/logs/measure_labels.log",
+    benchmark:
+        "results/{study}/benchmarks/measure_labels.jsonl"
+    wildcard_constraints:
+        study=alternatives(studies_scored_by("label")),
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=each_attempt(4000),
+        runtime=each_attempt(30),
+    params:
+        python=lambda wildcards, resources: PYTHON["report"],
+        pins=PINS["report"],
+        spec=answers_spec,
+        generations=per_evaluated_arguments("generations.jsonl"),
+        rows=per_evaluated_arguments("rows.jsonl"),
+    message:
+        asking("Measuring the answers of {wildcards.study}")
+    shell:
+        "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --generations {params.generations:q}"
+        " --rows {params.rows:q} --prompts {input.prompts:q} --splits {input.splits:q}"
+        " --measured {output.measured:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
 rule compare_runs:

@@ -3,8 +3,9 @@
 Inputs: the base model's folder, the trained weights (without them the base model itself is measured),
 the run's manifest to check the weights against, held-out responses, the model's own responses and DPO validation
 tables. Where the spec has max_pixels and min_pixels, the tables have images, which lie in cache/images.
-Outputs: rows.jsonl (one line per held-out response, generated response and pair, for paired comparisons) and,
-last, metrics.json.
+Where it has answers, as in a labelled study, the words that answer a prompt are scored too.
+Outputs: rows.jsonl (one line per held-out response, generated response, pair and prompt with answers, for paired
+comparisons) and, last, metrics.json.
 
 Example:
     python workflow_scripts/evaluate_run.py --spec '{"run": "sft_clean", "seed": 0}' \
@@ -37,7 +38,7 @@ SOFTWARE = ["torch", "transformers", "tokenizers", "numpy"]
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", required=True, help="Evaluation settings, run, seed, pixels, as JSON")
+    parser.add_argument("--spec", required=True, help="Evaluation settings, run, seed, pixels, answers, as JSON")
     parser.add_argument("--model", type=Path, required=True, help="folder of the prepared base model")
     parser.add_argument("--weights", type=Path, help="folder of trained weights; absent for the base model")
     parser.add_argument("--run-manifest", type=Path, help="names the weights' hashes; needed with --weights")
@@ -55,6 +56,9 @@ def main() -> None:
     spec = json.loads(args.spec)
     name, seed = str(spec.pop("run")), int(spec.pop("seed"))
     pixels = {key: int(spec.pop(key)) for key in ("max_pixels", "min_pixels") if key in spec}
+    answers: dict[str, str] = spec.pop("answers", {})
+    if answers and pixels:
+        raise WinnowError("--spec", "has answers and pixels: answers are scored for text alone", "leave one out")
     settings = parse(Evaluation, spec, "--spec")
     if (args.weights is None) != (args.run_manifest is None):
         raise WinnowError("--weights", "goes with --run-manifest, which says what the weights must be", "give both")
@@ -63,6 +67,7 @@ def main() -> None:
     # The scientific libraries take seconds: the settings are checked first.
     from winnow.evaluation.measure import (  # noqa: PLC0415 - as said above
         joined_samples,
+        measure_answers,
         measure_heldout,
         measure_preferences,
         measure_samples,
@@ -81,11 +86,13 @@ def main() -> None:
     pairs = {key: list(measure_preferences(loaded, path, settings.batch_size)) for key, path in preferences.items()}
     samples = list(measure_samples(loaded, args.heldout, args.generations, settings.batch_size))
     joined = joined_samples(args.generations, samples)
+    answered = list(measure_answers(loaded, args.heldout, answers, settings.batch_size)) if answers else []
 
     if args.rows:
         lines = [{"kind": "heldout", **row} for row in heldout]
         lines += [{"kind": "sample", **row} for row in samples]
         lines += [{"kind": "preference", "dataset": key, **row} for key in sorted(pairs) for row in pairs[key]]
+        lines += [{"kind": "label", **row} for row in answered]
         write_text(args.rows, "".join(canonical_json(row) + "\n" for row in lines))
     result: dict[str, Any] = {
         "run": name,
@@ -95,7 +102,8 @@ def main() -> None:
         # Greedy and drawn responses are never summed up together.
         "generations": summarize_generations([row for row in joined if row["decoding"] == "greedy"]),
         "generations_sampled": summarize_generations([row for row in joined if row["decoding"] == "sampled"]),
-        "settings": settings.model_dump(mode="json", include={"batch_size"}),
+        "settings": settings.model_dump(mode="json", include={"batch_size"})
+        | ({"answers": answers} if answers else {}),
         "precision": {"device": loaded.device, "dtype": loaded.dtype},
         "inputs": {"heldout": sha256_file(args.heldout), "generations": sha256_file(args.generations)}
         | {f"preferences/{key}": sha256_file(path) for key, path in sorted(preferences.items())},

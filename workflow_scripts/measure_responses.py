@@ -65,7 +65,7 @@ def main() -> None:
     from winnow.evaluation.reviews.copying import known_runs  # noqa: PLC0415 - as said above
     from winnow.evaluation.reviews.decisions import FIXED, fit_thresholds  # noqa: PLC0415 - as said above
     from winnow.evaluation.reviews.generated import read_answers, read_generated  # noqa: PLC0415 - as said above
-    from winnow.evaluation.reviews.measuring import World, count_rows, measure_all  # noqa: PLC0415 - as said above
+    from winnow.evaluation.reviews.measuring import HUMAN, World, count_rows, measure_all  # noqa: PLC0415 - as said above
     from winnow.evaluation.reviews.papers import add_reviews, rated_papers, read_papers  # noqa: PLC0415 - as said above
     from winnow.evaluation.reviews.similarity import other_papers  # noqa: PLC0415 - as said above
     from winnow.evaluation.reviews.trained import training_texts  # noqa: PLC0415 - as said above
@@ -110,6 +110,9 @@ def main() -> None:
         settings={"runs": modalities},
         counts={"responses": tally.as_dict(), "validation_papers": validation.as_dict()},
         software=SOFTWARE,
+        task="reviews",
+        classes=["accept", "reject"],
+        reference=HUMAN,
         thresholds={"fitted": fitted, "fixed": FIXED},
         sets=sets,
         training_runs_of_words={modality: len(runs) for modality, runs in world.training.items()},

@@ -2,7 +2,8 @@
 
 Inputs: the corpus's prompts, responses and splits, the score rows, the folder of the base model, and where
 images are shown the corpus's images table. Outputs: one table of rated human responses of the test split (of val
-where test is empty), drawn by a hash of their ids, the ids of those that do not fit, and a manifest.
+where test is empty), or with `choice: right` of those that the scores call right, drawn by a hash of their ids, the ids
+of those that do not fit, and a manifest.
 align_modalities.py makes the table that runs are measured on.
 
     python workflow_scripts/render_heldout.py --spec '{"corpus": "papers", "prompt_fields": ["title", "abstract"],
@@ -25,7 +26,7 @@ from winnow.core.tables import LEFT_OUT, Row, rendered_schema, write_table
 from winnow.datasets.drafts import read_drafts
 from winnow.datasets.fitting import fitted, read_renderer
 from winnow.datasets.funnel import described
-from winnow.datasets.heldout import draw_heldout
+from winnow.datasets.heldout import draw_rated, draw_right
 from winnow.datasets.render import HeldoutSpec, tokenizer_files
 from winnow.datasets.rows import score_facts, sft_row
 from winnow.datasets.scores import read_splits
@@ -47,7 +48,11 @@ def main() -> None:
     """Draw, render, write the manifest."""
     args = parse_args()
     spec = parse(HeldoutSpec, json.loads(args.spec), "--spec")
-    heldout = draw_heldout(args.responses, read_splits(args.splits), spec.max_loss_rows)
+    splits = read_splits(args.splits)
+    if spec.choice == "right":
+        heldout = draw_right(args.scores, spec.corpus, splits, spec.max_loss_rows)
+    else:
+        heldout = draw_rated(args.responses, splits, spec.max_loss_rows)
     facts = score_facts(args.scores, spec.corpus, {row["response_id"] for row in heldout.sources})
     renderer, tally = read_renderer(args.model, spec, args.images), Tally()
     left_out: list[Row] = []
@@ -59,7 +64,7 @@ def main() -> None:
     write_table(args.rendered, rows, rendered_schema("sft", images=spec.images is not None), ["response_id"])
     write_table(args.left_out, left_out, LEFT_OUT, ["id"])
     log(
-        f"{heldout.rated:,} rated {heldout.author_kind} responses in {heldout.split}; "
+        f"{heldout.eligible:,} {spec.choice} responses in {heldout.split}; "
         f"{described(tally.read, tally.dropped, 'drawn')}; {tally.kept:,} rendered"
     )
     write_manifest(
@@ -75,7 +80,7 @@ def main() -> None:
         software=["transformers", "tokenizers", "duckdb", "pyarrow"],
         split=heldout.split,
         author_kind=heldout.author_kind,
-        rated=heldout.rated,
+        eligible=heldout.eligible,
     )
 
 

@@ -61,9 +61,18 @@ def heldout_source(table):
 
 
 def heldout_spec(wildcards):
-    """Return the spec of rendering held-out rows."""
-    rows = study_of(wildcards).evaluation.max_loss_rows
-    return spec({"max_loss_rows": rows, **rendering(wildcards, heldout_corpus(wildcards))})
+    """Return the spec of rendering held-out rows: rated ones, or in a labelled study those that are right."""
+    corpus = heldout_corpus(wildcards)
+    drawn = {
+        "max_loss_rows": study_of(wildcards).evaluation.max_loss_rows,
+        "choice": "right" if heldout_answers(wildcards) else "rated",
+    }
+    return spec(drawn | rendering(wildcards, corpus))
+
+
+def heldout_answers(wildcards):
+    """Return label → the word for it where models answer held-out prompts with labels; nothing elsewhere."""
+    return study_of(wildcards).answers_of(heldout_corpus(wildcards)) or {}
 
 
 def preference_tables(wildcards):
@@ -87,6 +96,8 @@ def evaluation_spec(wildcards):
     run = wildcards.evaluated
     seed = 0 if is_base(run) else study_of(wildcards).runs[run].seed
     settings = pick(study_of(wildcards).evaluation, *EVALUATION_KEYS)
+    answers = heldout_answers(wildcards)
+    settings |= {"answers": answers} if answers else {}
     return spec(settings | shown_pixels(wildcards) | {"run": run, "seed": seed})
 
 
@@ -142,9 +153,21 @@ def per_evaluated_arguments(file):
 
 def measurement_spec(wildcards):
     """Return the spec of measuring generated responses: the modality of each run and pseudo-run."""
+    return spec({"runs": modalities_of_runs(wildcards)})
+
+
+def modalities_of_runs(wildcards):
+    """Return the modality of each run and pseudo-run."""
     study = study_of(wildcards)
     runs = {f"base_{modality}": modality for modality in study.modalities}
-    return spec({"runs": runs | {name: run.modality for name, run in study.runs.items()}})
+    return runs | {name: run.modality for name, run in study.runs.items()}
+
+
+def answers_spec(wildcards):
+    """Return the spec of measuring answers: the modality of each run and pseudo-run, the words, the labels in order."""
+    answers = heldout_answers(wildcards)
+    # JSON keeps no order of keys, and the first label is the positive one.
+    return spec({"runs": modalities_of_runs(wildcards), "answers": answers, "classes": list(answers)})
 
 
 def judged_by_second(wildcards):

@@ -29,11 +29,21 @@ def trained(stage):
 
 SFT = {*SCORES, *made("sft", "posts", "Selecting")}
 VALIDATION = {*SFT, *made("dpo", "tweets", "Pairing")}
+EVALUATED = {
+    *VALIDATION,
+    *trained("sft"),
+    *trained("dpo"),
+    *(f"{job} the held-out rows of labels as clean" for job in ("Rendering", "Aligning")),
+    *(f"Generating responses of {run} of labels" for run in ("base_clean", "sft_clean", "dpo_clean")),
+    *(f"Evaluating {run} of labels" for run in ("base_clean", "sft_clean", "dpo_clean")),
+    "Measuring the answers of labels",
+}
 TARGETS = {
     "scores": {*SCORES},
     "datasets": {*VALIDATION, *(f"Exporting the datasets of labels for {name}" for name in ("llama_factory", "verl"))},
     "sft": {*SFT, *trained("sft")},
     "dpo": {*VALIDATION, *trained("sft"), *trained("dpo")},
+    "results/labels/evaluation/heldout/measured.jsonl": EVALUATED,
 }
 
 
@@ -49,7 +59,7 @@ def test_targets_need_exactly_these_jobs(labelled):
 
 
 def test_nothing_is_judged_and_no_sheet_is_written(labelled):
-    for file in ("scores/sheet.csv", "judged/corpus-tweets/0-of-1.jsonl"):
+    for file in ("scores/sheet.csv", "judged/generated-posts/0-of-1.jsonl", "evaluation/heldout/responses.parquet"):
         done = snakemake(labelled, "-n", "--config", *CONFIG, "--", f"results/labels/{file}", check=False)
         assert "MissingRuleException" in done.stdout + done.stderr
 

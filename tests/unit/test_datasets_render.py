@@ -6,6 +6,7 @@ import pytest
 
 import datasets_fixtures as made
 from winnow.core.errors import WinnowError
+from winnow.core.ids import unit_interval
 from winnow.core.tables import RENDERED_SFT, read_rows
 from winnow.datasets.render import cut_to_fit, load_tokenizer
 
@@ -178,7 +179,7 @@ def test_held_out_rows_are_rated_human_responses_of_test(corpus, model):
             row["author_kind"] = "model"
     rows, manifest = heldout(corpus, model, max_loss_rows=4)
     test = {row["prompt_id"] for row in corpus.splits if row["split"] == "test"}
-    assert len(rows) == 4 < manifest["rated"]
+    assert len(rows) == 4 < manifest["eligible"]
     assert {row["split"] for row in rows} == {"test"}
     assert all(row["prompt_id"] in test and row["rating"] is not None for row in rows)
     assert not any(row["response_id"].endswith("r1") for row in rows)
@@ -194,6 +195,27 @@ def test_held_out_rows_are_of_val_where_test_is_empty_and_of_models_where_nobody
     corpus.responses = [row | {"rating": None} for row in corpus.responses]
     with pytest.raises(WinnowError, match="no rated response is held out"):
         heldout(corpus, model)
+
+
+def test_held_out_rows_of_labels_are_what_the_scores_call_right(corpus, model):
+    """Without ratings: of each prompt's four responses one meets its one item, one was not answered."""
+    for response, score in zip(corpus.responses, corpus.scores, strict=True):
+        number = response["response_id"][-1]
+        response |= {"rating": None, "author_kind": "template"}
+        score |= {"rating": None, "checkmark_count": int(number == "2"), "checkmark_max": int(number != "3")}
+    rows, manifest = heldout(corpus, model, choice="right")
+    test = {row["prompt_id"] for row in corpus.splits if row["split"] == "test"}
+    assert len(test) == 2
+    assert {row["response_id"] for row in rows} == {f"{name}-r2" for name in test}
+    assert (manifest["eligible"], manifest["split"], manifest["author_kind"]) == (2, "test", None)
+    assert manifest["settings"]["choice"] == "right"
+    (drawn,) = heldout(corpus, model, choice="right", max_loss_rows=1)[0]
+    assert drawn["response_id"] == min((unit_interval(f"{name}-r2", "heldout"), f"{name}-r2") for name in test)[1]
+    corpus.splits = [row | {"split": "val" if row["split"] == "test" else row["split"]} for row in corpus.splits]
+    assert {row["split"] for row in heldout(corpus, model, choice="right")[0]} == {"val"}
+    corpus.scores = [row | {"checkmark_count": 0} for row in corpus.scores]
+    with pytest.raises(WinnowError, match="no right response of papers is held out"):
+        heldout(corpus, model, choice="right")
 
 
 def test_a_chosen_row_that_the_corpus_lacks_is_an_error(corpus, model):

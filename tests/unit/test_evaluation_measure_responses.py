@@ -166,6 +166,7 @@ def test_there_is_a_row_for_every_response_in_order(measured):
         "human: paper neither accepted nor rejected": 1,
     }
     assert manifest["outputs"] == {"measured": sha256_file(folder / "measured.jsonl")}
+    assert (manifest["task"], manifest["classes"], manifest["reference"]) == ("reviews", ["accept", "reject"], "human")
 
 
 def test_the_threshold_comes_from_people_on_validation_papers(measured):

@@ -15,6 +15,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.ids import sha256_file
 from winnow.core.model_folder import verify_weights
 from winnow.evaluation.likelihood import response_logps
+from winnow.evaluation.measure import measure_answers
 from winnow.generation.prompts import read_prompts
 from winnow.models.encoding import encode, encode_prompt
 from winnow.models.inference import device_for, load_model
@@ -116,9 +117,9 @@ def generated(loaded, table, file):
     return file
 
 
-def _evaluate(monkeypatch, folder, tables, out):
+def _evaluate(monkeypatch, folder, tables, out, **more):
     out.mkdir()
-    spec = {"run": "base_clean", "seed": 0, "batch_size": 2}
+    spec = {"run": "base_clean", "seed": 0, "batch_size": 2} | more
     arguments = ["--spec", json.dumps(spec), "--model", str(folder), "--heldout", str(tables / "heldout.parquet")]
     arguments += ["--preferences", f"dpo={tables / 'val.parquet'}", "--rows", str(out / "rows.jsonl")]
     arguments += ["--generations", str(tables / "generations.jsonl"), "--metrics", str(out / "metrics.json")]
@@ -165,6 +166,25 @@ def test_generated_tokens_are_scored_as_a_plain_pass_would(monkeypatch, folder, 
         assert found[row["id"]]["nats"] == pytest.approx(float(nats), rel=1e-5)
         assert found[row["id"]]["mean_entropy"] == pytest.approx(float(entropy), abs=1e-5)
         assert found[row["id"]]["tokens"] == len(row["token_ids"])
+
+
+def test_answers_add_a_line_for_every_prompt_and_change_no_other(monkeypatch, folder, loaded, tmp_path):
+    table = heldout_table(tmp_path / "heldout.parquet")
+    preference_table(tmp_path / "val.parquet")
+    generated(loaded, table, tmp_path / "generations.jsonl")
+    answers = {"sarcastic": "Yes", "not_sarcastic": "No"}
+    without = _evaluate(monkeypatch, folder, tmp_path, tmp_path / "without")
+    made = _evaluate(monkeypatch, folder, tmp_path, tmp_path / "with", answers=answers)
+    lines = made["rows.jsonl"].decode().removeprefix(without["rows.jsonl"].decode()).splitlines()
+    rows = [json.loads(line) for line in lines]
+    expected = [{"kind": "label", **row} for row in measure_answers(loaded, table, answers, 2)]
+    assert rows == expected
+    assert [row["prompt_id"] for row in rows] == ["p0", "p1", "p2"]
+    metrics, before = (json.loads(files["metrics.json"]) for files in (made, without))
+    assert metrics.pop("settings") == before.pop("settings") | {"answers": answers}
+    assert metrics == before
+    with pytest.raises(WinnowError, match="answers are scored for text alone"):
+        _evaluate(monkeypatch, folder, tmp_path, tmp_path / "x", answers=answers, max_pixels=9, min_pixels=1)
 
 
 def test_weights_go_with_their_manifest(monkeypatch, folder, tmp_path):

@@ -41,6 +41,7 @@ def test_a_labelled_corpus_has_its_own_prompt_and_words(tmp_path):
         ({"datasets__sft__fraction": 0.2}, "key datasets.sft.fraction: unknown key"),
         ({"corpora__posts__answers": {"sarcastic": "Yes!", "not_sarcastic": "No"}}, "two different words"),
         ({"corpora__posts__answers": {"sarcastic": "no", "not_sarcastic": "No"}}, "two different words"),
+        ({"corpora__posts__answers": {"sarcastic": "not", "not_sarcastic": "Nothing"}}, "one begins with the other"),
         ({"corpora__papers": {"adapter": "demo"}}, "key corpora.papers"),
     ],
 )

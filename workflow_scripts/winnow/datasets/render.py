@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from winnow.core.base_model import MODEL_FILE
 from winnow.core.config.base import Modality, Positive, PromptField, Settings, Stage
@@ -75,6 +75,9 @@ class HeldoutSpec(Budget):
     """What render_heldout.py is told."""
 
     max_loss_rows: Positive
+    choice: Literal["rated", "right"] = Field(
+        "rated", description="which responses are drawn: those that people rated; right: those that the signal says are"
+    )
 
 
 @dataclass(frozen=True)

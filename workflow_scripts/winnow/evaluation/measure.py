@@ -1,17 +1,19 @@
 """From rendered tables to one row of measurements for each response, pair and sample."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from winnow.core.errors import WinnowError
 from winnow.core.log import Progress
 from winnow.core.tables import count_rows, read_rows
-from winnow.evaluation.likelihood import response_logps, response_logps_and_entropies
+from winnow.evaluation.likelihood import by_length, response_logps, response_logps_and_entropies
 from winnow.generation.prompts import read_prompts
 from winnow.models.encoding import Encoded, encode, expand_prompt, show_images
 from winnow.models.inference import LoadedModel
+from winnow.models.words import tokens_of_words, word_logps
+from winnow.numerics.tokens import pad_id
 
 Row = dict[str, Any]
 
@@ -88,6 +90,31 @@ def measure_samples(loaded: LoadedModel, table: Path, generations: Path, batch_s
     for key, (logp, entropy), tokens in response_logps_and_entropies(loaded, encoded(), batch_size):
         progress.step()
         yield {**key, "nats": round(-logp, 6), "tokens": tokens, "mean_entropy": round(entropy, 6)}
+
+
+def measure_answers(loaded: LoadedModel, table: Path, answers: Mapping[str, str], batch_size: int) -> Iterator[Row]:
+    """Yield for every prompt how probable each answer is: id, prompt_id, logps (label → nats), ordered by id.
+
+    Args:
+        loaded: a model that is shown text alone.
+        table: rendered held-out rows.
+        answers: label → its word, with which a response would begin.
+        batch_size: prompts scored at once; in a batch they are of like length.
+    """
+    prompts = sorted(read_prompts(table, loaded.tokenizer), key=lambda prompt: prompt.prompt_id)
+    if not prompts:
+        return
+    words = tokens_of_words(loaded.tokenizer, answers, next(read_rows(table, ["prompt"]))["prompt"])
+    pad = pad_id(loaded.tokenizer)
+    encoded = ((prompt.prompt_id, Encoded(prompt.ids, len(prompt.ids))) for prompt in prompts)
+    progress = Progress("prompts with answers to compare", len(prompts))
+
+    def measure(batch: Sequence[Encoded]) -> list[dict[str, float]]:
+        return word_logps(loaded.model, [prompt.ids for prompt in batch], words, pad)
+
+    for name, logps, _ in by_length(encoded, batch_size, measure):
+        progress.step()
+        yield {"id": name, "prompt_id": name, "logps": {label: round(logp, 6) for label, logp in logps.items()}}
 
 
 def joined_samples(generations: Path, measured: Sequence[Row]) -> list[Row]:

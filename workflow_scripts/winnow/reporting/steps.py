@@ -196,9 +196,10 @@ STEPS = (
         "evaluation/heldout/{evaluated}/generations.manifest.json",
         _evaluated,
     ),
-    Step("Reading generated responses", "gather_generations", "evaluation/heldout/responses.manifest.json", _once),
+    Step("Reading generated responses", "gather_generations", "evaluation/heldout/responses.manifest.json", _judged),
     Step("Evaluating runs", "evaluate_run/{evaluated}", "evaluation/heldout/{evaluated}/metrics.json", _evaluated),
-    Step("Measuring responses", "measure_responses", "evaluation/heldout/measured.manifest.json", _once),
+    Step("Measuring responses", "measure_responses", "evaluation/heldout/measured.manifest.json", _judged),
+    Step("Measuring answers", "measure_labels", "evaluation/heldout/measured.manifest.json", _labelled),
     Step("Comparing runs", "compare_runs", "comparison/comparison.json", _once),
     Step(
         "Writing dataset cards",

@@ -143,6 +143,12 @@ class Answers(Settings):
         words = (self.sarcastic, self.not_sarcastic)
         if not all(re.fullmatch(r"[^\W_]+", word) for word in words) or len({word.casefold() for word in words}) < 2:
             raise ValueError("the answers must be two different words, of letters and digits alone")
+        shorter, longer = sorted((word.casefold() for word in words), key=len)
+        if longer.startswith(shorter):
+            raise ValueError(
+                f"of the answers {self.sarcastic} and {self.not_sarcastic} one begins with the other,"
+                " and a response that begins with the longer would count for both"
+            )
         return self
 
 
