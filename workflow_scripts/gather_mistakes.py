@@ -53,7 +53,7 @@ def main() -> None:
     asked, tallies = {row["prompt_id"] for row in generations}, {"right_words": Tally(), "generations": Tally()}
     right = list(right_words(args.responses, asked, labels, spec.answers, tallies["right_words"]))
     texts = {(row["prompt_id"], row["text"].strip()) for row in right}
-    own = said(spec.run, generations, texts, labels, spec.answers, tallies["generations"])
+    own = said(spec.run, generations, texts, labels=labels, answers=spec.answers, tally=tallies["generations"])
     count = write_table(args.out, chain(right, own), RESPONSES, ["response_id"])
     write_manifest(
         args.manifest,

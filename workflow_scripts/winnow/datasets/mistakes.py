@@ -54,6 +54,7 @@ def said(
     run: str,
     generations: Sequence[Row],
     texts: set[tuple[str, str]],
+    *,
     labels: Mapping[str, str | None],
     answers: Mapping[str, str],
     tally: Tally,

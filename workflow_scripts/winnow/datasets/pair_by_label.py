@@ -187,9 +187,8 @@ def by_label(material: Material, spec: LabelPairsSpec) -> Pairing:
         WinnowError: if no train pair is left, with the funnel and the key to change.
     """
     if material.prompts is None:
-        raise WinnowError(
-            "--prompts", f"is absent, and {spec.policy} reads labels", "give the corpus's prompts.parquet"
-        )
+        problem = f"is absent, and {spec.policy} reads labels"
+        raise WinnowError("--prompts", problem, "give the corpus's prompts.parquet")
     facts, splits, pairing = read_facts(material.prompts), material.splits, Pairing(Ranking())
     survivors = []
     for chosen, rejected in candidate_pairs(material.scores, oriented_by_checkmarks):

@@ -11,7 +11,7 @@ from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.studies import ResolvedStudy
 from winnow.core.errors import WinnowError
 from winnow.reporting import limits, validation
-from winnow.reporting.funnel import Step, steps
+from winnow.reporting.funnel import Step, mining_manifests, steps
 from winnow.reporting.lineage import last_manifest, lineage
 from winnow.reporting.sources import Results
 from winnow.reporting.words import FILTERS, count, interval, number, share
@@ -137,11 +137,18 @@ def model_card(results: Results, study: ResolvedStudy, name: str) -> str:
     )
 
 
-def _of_dataset(name: str, corpus: str, modality: str, step: Step) -> bool:
+def _scores(study: ResolvedStudy, name: str) -> str:
+    """Return the manifest of the scores that a dataset is chosen by: the study's, of a mined one its own."""
+    return (mining_manifests(study, name) or ["scores/scores.manifest.json"])[-1]
+
+
+def _of_dataset(study: ResolvedStudy, name: str, modality: str, step: Step) -> bool:
     """Say whether a step's counts belong to a dataset as one modality shows it."""
+    corpus = study.datasets[name].corpus
     return step.source in {
         *(f"corpus/{corpus}/{made}.manifest.json" for made in ("ingest", "splits", f"images/{modality}")),
-        "scores/scores.manifest.json",
+        *mining_manifests(study, name),
+        _scores(study, name),
         f"datasets/{name}/choose.manifest.json",
         *(f"datasets/{name}/{modality}/{made}.manifest.json" for made in ("render", "align")),
     }
@@ -156,7 +163,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
     dataset = study.datasets[name]
     made = _needed(results, f"datasets/{name}/{modality}/align.manifest.json")
     ingested = _needed(results, f"corpus/{dataset.corpus}/ingest.manifest.json")
-    scored = _needed(results, "scores/scores.manifest.json")
+    scored = _needed(results, _scores(study, name))
     rows = {split: made["counts"][split]["kept"] for split in ("train", "val")}
     size = next((known for limit, known in _SIZES if sum(rows.values()) < limit), "n>1M")
     front = {
@@ -183,7 +190,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         f" {limits.choice(dataset)}",
         warnings=limits.warnings(study, {dataset.corpus}, None),
         splits=[{"name": split, "rows": rows[split], "sha256": made["outputs"][split]} for split in rows],
-        steps=[step for step in steps(results, study) if _of_dataset(name, dataset.corpus, modality, step)],
+        steps=[step for step in steps(results, study) if _of_dataset(study, name, modality, step)],
         raws=[{"name": raw, "sha256": sha256} for raw, sha256 in sorted(ingested["inputs"].items())],
         settings=_yaml(dataset.model_dump(mode="json")),
         judged=limits.scored_by(study.signal, scored["judge"]),
