@@ -16,6 +16,20 @@ def mined_datasets(datasets: Mapping[str, Dataset]) -> dict[str, Mined]:
     return {name: dataset for name, dataset in datasets.items() if isinstance(dataset, Mined)}
 
 
+def mining_manifests(datasets: Mapping[str, Dataset], name: str) -> list[str]:
+    """Return the manifests of the steps that made a dataset's own responses and scores: none unless it is mined.
+
+    Returns:
+        Their names below results/<study>, in the order of the steps; the last is that of the scores.
+    """
+    mined = mined_datasets(datasets).get(name)
+    if mined is None:
+        return []
+    folder = f"datasets/{name}"
+    asked = [f"{folder}/mined/{mined.run}/{split}.generations.manifest.json" for split in ("train", "val")]
+    return [*asked, f"{folder}/responses.manifest.json", f"{folder}/scores/scores.manifest.json"]
+
+
 def line_of(runs: Mapping[str, ResolvedRun], name: str) -> Iterator[ResolvedRun]:
     """Yield a run and those that it descends from, the nearest first."""
     run: ResolvedRun | None = runs[name]

@@ -10,8 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.studies import ResolvedStudy
 from winnow.core.errors import WinnowError
+from winnow.core.mined import mining_manifests
 from winnow.reporting import limits, validation
-from winnow.reporting.funnel import Step, mining_manifests, steps
+from winnow.reporting.funnel import Step, steps
 from winnow.reporting.lineage import last_manifest, lineage
 from winnow.reporting.sources import Results
 from winnow.reporting.words import FILTERS, count, interval, number, share
@@ -139,7 +140,7 @@ def model_card(results: Results, study: ResolvedStudy, name: str) -> str:
 
 def _scores(study: ResolvedStudy, name: str) -> str:
     """Return the manifest of the scores that a dataset is chosen by: the study's, of a mined one its own."""
-    return (mining_manifests(study, name) or ["scores/scores.manifest.json"])[-1]
+    return (mining_manifests(study.datasets, name) or ["scores/scores.manifest.json"])[-1]
 
 
 def _of_dataset(study: ResolvedStudy, name: str, modality: str, step: Step) -> bool:
@@ -147,7 +148,7 @@ def _of_dataset(study: ResolvedStudy, name: str, modality: str, step: Step) -> b
     corpus = study.datasets[name].corpus
     return step.source in {
         *(f"corpus/{corpus}/{made}.manifest.json" for made in ("ingest", "splits", f"images/{modality}")),
-        *mining_manifests(study, name),
+        *mining_manifests(study.datasets, name),
         _scores(study, name),
         f"datasets/{name}/choose.manifest.json",
         *(f"datasets/{name}/{modality}/{made}.manifest.json" for made in ("render", "align")),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.core.config.studies import ResolvedStudy
-from winnow.core.mined import mined_datasets
+from winnow.core.mined import mining_manifests
 from winnow.reporting.sources import Results
 
 
@@ -46,23 +46,13 @@ def manifests(study: ResolvedStudy) -> list[str]:
     pictured = [modality for modality in study.modalities if modality != "clean"]
     names += [f"corpus/{corpus}/images/{modality}.manifest.json" for corpus in shown for modality in pictured]
     for dataset in study.datasets:
-        names += mining_manifests(study, dataset)
+        names += mining_manifests(study.datasets, dataset)
         names.append(f"datasets/{dataset}/choose.manifest.json")
         for modality in study.modalities:
             names += [f"datasets/{dataset}/{modality}/{step}.manifest.json" for step in ("render", "align")]
     for modality in study.modalities:
         names += [f"evaluation/heldout/{modality}.{step}" for step in ("manifest.json", "align.manifest.json")]
     return names + [f"exports/{name}/manifest.json" for name in study.exports]
-
-
-def mining_manifests(study: ResolvedStudy, dataset: str) -> list[str]:
-    """Return the manifests of the steps that made a dataset's own responses and scores: none unless it is mined."""
-    mined = mined_datasets(study.datasets).get(dataset)
-    if mined is None:
-        return []
-    folder = f"datasets/{dataset}"
-    asked = [f"{folder}/mined/{mined.run}/{split}.generations.manifest.json" for split in ("train", "val")]
-    return [*asked, f"{folder}/responses.manifest.json", f"{folder}/scores/scores.manifest.json"]
 
 
 def steps(results: Results, study: ResolvedStudy) -> list[Step]:
