@@ -1,5 +1,6 @@
 """W10 to W12 for pairs mined from a model: what it said, to which prompt, and that length does not tell the sides."""
 
+import math
 from collections import Counter
 
 from winnow.core.tables import read_rows
@@ -8,7 +9,7 @@ from winnow.datasets.evidence import Evidence
 from winnow.datasets.mistakes import read_generations
 from winnow.datasets.pair_by_label import MinedSpec
 from winnow.datasets.rules_bias import auc
-from winnow.datasets.rules_labels import AUC_TOLERANCE, texts_of_pairs
+from winnow.datasets.rules_labels import AUC_TOLERANCE, Z_LIMIT, texts_of_pairs
 from winnow.graders.verdicts import read_verdict
 
 Said = tuple[str, str, str]  # response id, prompt id, text without the blanks around it
@@ -20,15 +21,22 @@ def _spec(evidence: Evidence) -> MinedSpec:
 
 
 def length_tells_nothing(evidence: Evidence, check: Check) -> None:
-    """W10: the length of a response in tokens does not tell the right word from what the run said."""
+    """W10: the length of a response in tokens does not tell the right word from what the run said.
+
+    Few pairs may be further from 0.5 by chance: up to Z_LIMIT standard errors of an AUC that tells nothing, which is
+    sqrt((2n + 1) / (12 n^2)) of n pairs without ties, and less with them (Mann and Whitney 1947).
+    """
     rows = [
         row for _, path in evidence.paths.rendered() for row in read_rows(path, ["chosen_tokens", "rejected_tokens"])
     ]
     length = auc([row["chosen_tokens"] for row in rows], [row["rejected_tokens"] for row in rows])
-    check.measured["length_auc"] = length
-    holds = length is None or abs(length - 0.5) <= AUC_TOLERANCE
-    said = f"tells the chosen side with AUC {length or 0:.3f} (limit 0.5 \u00b1 {AUC_TOLERANCE}); set length_caliper"
-    check.expect(holds, "length", f"{said}, and balance: true")
+    if length is None:
+        check.not_applicable = "there are no pairs"
+        return
+    limit = max(AUC_TOLERANCE, Z_LIMIT * math.sqrt((2 * len(rows) + 1) / 12) / len(rows))
+    check.measured |= {"length_auc": length, "limit": limit}
+    said = f"tells the chosen side with AUC {length:.3f} (limit 0.5 \u00b1 {limit:.2g})"
+    check.expect(abs(length - 0.5) <= limit, "length", f"{said}: set length_caliper, and balance: true")
 
 
 def _by_run(evidence: Evidence) -> set[Said]:

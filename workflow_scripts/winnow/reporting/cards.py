@@ -155,6 +155,16 @@ def _of_dataset(study: ResolvedStudy, name: str, modality: str, step: Step) -> b
     }
 
 
+def _asked(results: Results, study: ResolvedStudy, name: str) -> Iterator[dict[str, Any]]:
+    """Yield what a run was asked for a mined dataset: which prompts, and the weights that answered."""
+    for manifest in mining_manifests(study.datasets, name):
+        if manifest.endswith(".generations.manifest.json"):
+            made = _needed(results, manifest)
+            split = manifest.rpartition("/")[2].partition(".")[0]
+            answered = made["counts"]["generations"]["kept"]
+            yield {"what": f"the prompts of {split}", "count": answered, "weights": made["weights"]}
+
+
 def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: str) -> str:
     """Return the card of a dataset as one modality shows it.
 
@@ -195,6 +205,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         raws=[{"name": raw, "sha256": sha256} for raw, sha256 in sorted(ingested["inputs"].items())],
         settings=_yaml(dataset.model_dump(mode="json")),
         judged=limits.scored_by(study.signal, scored["judge"]),
+        asked=list(_asked(results, study, name)),
         verdict=f"{len(rules)} rules, recomputed from source rows: "
         + (f"**failed: {', '.join(failed)}**." if failed or not rules else "none failed."),
         rules=rules,
