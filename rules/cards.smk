@@ -4,7 +4,7 @@ rule write_dataset_card:
         templates="resources/cards",
         ingested=lambda wildcards: f"results/{wildcards.study}/corpus/{dataset_of(wildcards).corpus}/ingest.manifest.json",
         splits=lambda wildcards: f"results/{wildcards.study}/corpus/{dataset_of(wildcards).corpus}/splits.manifest.json",
-        scores="results/{study}/scores/scores.manifest.json",
+        scores=scores_manifests,
         chosen="results/{study}/datasets/{dataset}/choose.manifest.json",
         rendered="results/{study}/datasets/{dataset}/{modality}/render.manifest.json",
         aligned="results/{study}/datasets/{dataset}/{modality}/align.manifest.json",

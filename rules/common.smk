@@ -16,6 +16,7 @@ from winnow.core.config.datasets import IMAGE_KEYS
 from winnow.core.entry import pins
 from winnow.core.errors import WinnowError
 from winnow.core.ids import canonical_json
+from winnow.core.mined import line_of, mined_datasets, mining_manifests
 from winnow.core.study import load_site, load_study
 
 try:
@@ -58,6 +59,11 @@ def names(attribute):
 def datasets_of(stage):
     """Return the names of the datasets of one stage over all studies."""
     return {name for study in STUDIES.values() for name, dataset in study.datasets.items() if dataset.stage == stage}
+
+
+def names_of_mined():
+    """Return the names of the datasets that are mined from a run, over all studies."""
+    return {name for study in STUDIES.values() for name in mined_datasets(study.datasets)}
 
 
 def runs_of(stage):

@@ -33,9 +33,9 @@ rule select_responses:
 rule pair_responses:
     input:
         code=code("pair_responses"),
-        scores="results/{study}/scores/review_evaluations.jsonl",
+        scores=scores_of_dataset,
         splits=corpus_table("splits"),
-        responses=corpus_table("responses"),
+        responses=responses_of_dataset,
         prompts=labels_of_prompts,
         sft=lambda wildcards: chosen_by(overlapped(wildcards), wildcards.study),
     output:
@@ -73,8 +73,8 @@ rule render_dataset:
         templates="resources/prompts",
         chosen="results/{study}/datasets/{dataset}/chosen.parquet",
         prompts=corpus_table("prompts"),
-        responses=corpus_table("responses"),
-        scores="results/{study}/scores/review_evaluations.jsonl",
+        responses=responses_of_dataset,
+        scores=scores_of_dataset,
         images=images_table(lambda wildcards: dataset_of(wildcards).corpus),
         model=model_manifest,
     output:
@@ -147,11 +147,12 @@ rule validate_dataset:
         chosen="results/{study}/datasets/{dataset}/chosen.parquet",
         ledger="results/{study}/datasets/{dataset}/ledger.parquet",
         prompts=corpus_table("prompts"),
-        responses=corpus_table("responses"),
+        responses=responses_of_dataset,
         splits=corpus_table("splits"),
-        scores="results/{study}/scores/review_evaluations.jsonl",
+        scores=scores_of_dataset,
         checklist=checklist_file,
         others=lambda wildcards: chosen_by(other_datasets(wildcards), wildcards.study),
+        generations=lambda wildcards: list(mined_generations(wildcards).values()),
         model=model_manifest,
     output:
         report="results/{study}/datasets/{dataset}/{modality}/validation.json",
@@ -174,6 +175,7 @@ rule validate_dataset:
         modalities=modalities_arguments,
         images=images_argument,
         checklist=optional("checklist"),
+        generations=lambda wildcards: flagged("--generations", generations_arguments(wildcards)),
     message:
         asking("Validating {wildcards.dataset} of {wildcards.study} as {wildcards.modality}, from source")
     shell:
@@ -181,7 +183,7 @@ rule validate_dataset:
         " --val {input.val:q} --left-out {input.left_out:q} {params.modalities} {params.images}"
         " --chosen {input.chosen:q} --ledger {input.ledger:q} --prompts {input.prompts:q}"
         " --responses {input.responses:q} --splits {input.splits:q} --scores {input.scores:q}"
-        " {params.checklist} {params.others} --model {params.model:q}"
+        " {params.checklist} {params.others} {params.generations:q} --model {params.model:q}"
         " --report {output.report:q} > {log:q} 2>&1"
 
 

@@ -32,6 +32,16 @@ runs:
   dpo_{modality}: {stage: dpo, dataset: dpo, parent: "sft_{modality}", recipe: recipes/dpo_tiny.yaml, threads: 1}
 exports: [llama_factory, verl]
 """
+MINED_CORPUS = """  plain:
+    adapter: isarcasm
+    path: "{data_root}/tweets.csv"
+    exclude: [posts]
+    splits: {val: 0.2, test: 0.1, optimize: 0, stratify: label}
+"""
+MINED_DATASETS = """  asked: {stage: sft, corpus: plain, policy: all}
+  mistakes:
+    {stage: dpo, policy: mined, corpus: plain, prompts: asked, run: "sft_{modality}", samples: 3, length_caliper: null}
+"""
 SAID = (
     "the game train phone weather meeting coffee traffic movie budget dinner neighbour report holiday was great again"
     " today because nobody slept until monday morning with my boss and his dog"
@@ -57,6 +67,15 @@ def tweet_rows() -> list[tuple[int, str, str, str, str]]:
         rephrase = f"I mean it: {text(f'rephrase {i}')} @{i}" if i < 20 else ""
         rows.append((i, f"{text(f'tweet {i}')},\nwith a break #{i}", "1" if i < 20 else "0", rephrase, ""))
     return [*rows[:-1], (59, post_rows()[3][2].upper(), "0", "", "")]
+
+
+def add_mistakes(checkout: Path) -> None:
+    """Add a dataset of the SFT run's own mistakes on tweets to the study of a checkout."""
+    study = checkout / "studies/labels.yaml"
+    text_ = study.read_text()
+    for key, more in (("signal:", MINED_CORPUS), ("modalities:", MINED_DATASETS)):
+        text_ = text_.replace(f"\n{key}", f"\n{more}{key}")
+    study.write_text(text_)
 
 
 def add_study(checkout: Path) -> None:

@@ -16,6 +16,7 @@ from winnow.core.config.studies import ResolvedStudy
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import read_json
+from winnow.core.mined import mined_datasets
 from winnow.core.study import parse
 from winnow.datasets.evidence import Paths, ValidationSpec
 from winnow.datasets.validate import failed_rules, validate
@@ -66,18 +67,23 @@ def spec_of(study: ResolvedStudy, dataset: str, modality: Any) -> ValidationSpec
 def paths_of(results: Path, study: ResolvedStudy, dataset: str, modality: str) -> Paths:
     """Return where the workflow put a dataset's files and its sources."""
     corpus, made = results / "corpus" / study.datasets[dataset].corpus, results / "datasets" / dataset
+    mined = mined_datasets(study.datasets).get(dataset)
+    own = corpus if mined is None else made
     return Paths(
         train=made / modality / "train.parquet",
         val=made / modality / "val.parquet",
         chosen=made / "chosen.parquet",
         ledger=made / "ledger.parquet",
         prompts=corpus / "prompts.parquet",
-        responses=corpus / "responses.parquet",
+        responses=own / "responses.parquet",
         splits=corpus / "splits.parquet",
-        scores=results / "scores" / "review_evaluations.jsonl",
+        scores=(results if mined is None else made) / "scores" / "review_evaluations.jsonl",
         checklist=None if study.signal.checklist is None else Path(study.signal.checklist),
         left_out=made / modality / "left_out.parquet",
         images=None if modality == "clean" else corpus / "images" / f"{modality}.parquet",
+        generations={}
+        if mined is None
+        else {split: made / "mined" / mined.run / f"{split}.generations.jsonl" for split in ("train", "val")},
         others={
             name: results / "datasets" / name / "chosen.parquet"
             for name, other in study.datasets.items()

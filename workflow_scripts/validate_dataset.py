@@ -39,6 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--checklist", type=Path, help="the checklist; without one, responses are scored by labels")
     parser.add_argument("--images", type=Path, help="the corpus's images table; needed where images are shown")
     parser.add_argument("--others", nargs="+", default=[], metavar="NAME=CHOSEN")
+    parser.add_argument("--generations", nargs="+", default=[], metavar="SPLIT=PATH", help="what a mined run said")
     parser.add_argument(
         "--modalities",
         nargs="+",
@@ -58,6 +59,7 @@ def main() -> None:
     paths = Paths(
         **{name: getattr(args, name) for name in (*TABLES, "checklist", "images")},
         others=named_paths(args.others, "--others"),
+        generations=named_paths(args.generations, "--generations"),
         modalities=named_paths(args.modalities, "--modalities"),
     )
     report = validate(spec, paths, args.model)

@@ -2,11 +2,20 @@
 
 
 def ancestors(study, run):
-    """Return a run and those that it descends from, as they are resolved."""
-    found = [study.runs[run]]
-    while found[-1].parent:
-        found.append(study.runs[found[-1].parent])
-    return found
+    """Return a run and those that it descends from, as they are resolved; those too whose mistakes any is trained on."""
+    found, asked = {}, [run]
+    while asked:
+        for one in line_of(study.runs, asked.pop()):
+            if one.name not in found:
+                found[one.name] = one
+                asked += [d.run for name, d in mined_datasets(study.datasets).items() if name == one.dataset]
+    return list(found.values())
+
+
+def scores_manifests(wildcards):
+    """Return what says how a dataset's responses were scored: the study's scores, or all that mining left."""
+    own = mining_manifests(study_of(wildcards).datasets, wildcards.dataset)
+    return [f"results/{wildcards.study}/{name}" for name in own or ["scores/scores.manifest.json"]]
 
 
 def images_manifests(study, dataset, modality):
@@ -35,11 +44,21 @@ def ancestry(wildcards):
     corpora = [
         f"{folder}/corpus/{corpus}/{step}.manifest.json" for corpus in study.corpora for step in ("ingest", "splits")
     ]
-    chosen = [f"{folder}/datasets/{dataset}/choose.manifest.json" for dataset in study.datasets]
+    lineage = ancestors(study, wildcards.run)
+    mined = mined_datasets(study.datasets)
+    used = mined.keys() & {run.dataset for run in lineage}
+    # Other mined datasets are left out: they may well be made from this very run.
+    chosen = [
+        f"{folder}/datasets/{dataset}/choose.manifest.json"
+        for dataset in study.datasets
+        if dataset in used or dataset not in mined
+    ]
+    mining = [f"{folder}/{name}" for dataset in used for name in mining_manifests(study.datasets, dataset)]
+    asked = [file for dataset in used for file in dataset_manifests(wildcards.study, mined[dataset].prompts)]
     checklist = [f"{folder}/checklist/manifest.json"] if study.signal.optimize is not None else []
     own = {
         file
-        for run in ancestors(study, wildcards.run)
+        for run in lineage
         for file in (
             f"{folder}/runs/{run.name}/manifest.json",
             model_ready(wildcards.study, run.name),
@@ -47,7 +66,7 @@ def ancestry(wildcards):
             *dataset_manifests(wildcards.study, run.dataset),
         )
     }
-    return sorted({*own, *corpora, *chosen, *checklist, f"{folder}/scores/scores.manifest.json"})
+    return sorted({*own, *corpora, *chosen, *mining, *asked, *checklist, f"{folder}/scores/scores.manifest.json"})
 
 
 def card_metrics(wildcards):

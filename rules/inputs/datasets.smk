@@ -11,6 +11,24 @@ def corpus_table(table):
     return lambda wildcards: (f"results/{wildcards.study}/corpus/{dataset_of(wildcards).corpus}/{table}.parquet")
 
 
+def is_mined(wildcards):
+    """Say whether a dataset has responses and scores of its own, because a run's answers are among them."""
+    return wildcards.dataset in mined_datasets(study_of(wildcards).datasets)
+
+
+def responses_of_dataset(wildcards):
+    """Return the responses that a dataset is chosen from: its corpus's, or its own."""
+    if is_mined(wildcards):
+        return f"results/{wildcards.study}/datasets/{wildcards.dataset}/responses.parquet"
+    return corpus_table("responses")(wildcards)
+
+
+def scores_of_dataset(wildcards):
+    """Return the scores that a dataset is chosen by: the study's, or its own."""
+    own = f"datasets/{wildcards.dataset}/" if is_mined(wildcards) else ""
+    return f"results/{wildcards.study}/{own}scores/review_evaluations.jsonl"
+
+
 def labels_of_prompts(wildcards):
     """Return the prompts of a dataset's corpus where its policy reads their labels."""
     return corpus_table("prompts")(wildcards) if dataset_of(wildcards).reads_prompts else []
@@ -28,14 +46,18 @@ def chosen_by(datasets, study):
 
 
 def overlapped(wildcards):
-    """Return the SFT datasets whose members a DPO dataset must avoid: none unless its policy says so."""
+    """Return the SFT datasets whose members a DPO dataset must avoid: none unless its policy says so.
+
+    The one whose prompts a run was asked is none of them: all pairs are of its prompts.
+    """
     dataset = dataset_of(wildcards)
     if dataset.overlap_policy == "allow":
         return []
+    asked = dataset.prompts if is_mined(wildcards) else None
     return [
         name
         for name, other in study_of(wildcards).datasets.items()
-        if other.stage == "sft" and other.corpus == dataset.corpus
+        if other.stage == "sft" and other.corpus == dataset.corpus and name != asked
     ]
 
 

@@ -76,12 +76,16 @@ def heldout_answers(wildcards):
 
 
 def preference_tables(wildcards):
-    """Return the validation pairs of every DPO dataset, in the run's modality."""
+    """Return the validation pairs of every DPO dataset, in the run's modality.
+
+    Mined ones measure nothing: they hold what one run got wrong, so that every other does better by the choice alone.
+    """
     modality = evaluated_modality(wildcards)
+    datasets = study_of(wildcards).datasets
     return {
         name: f"results/{wildcards.study}/datasets/{name}/{modality}/val.parquet"
-        for name, dataset in study_of(wildcards).datasets.items()
-        if dataset.stage == "dpo"
+        for name, dataset in datasets.items()
+        if dataset.stage == "dpo" and name not in mined_datasets(datasets)
     }
 
 

@@ -69,3 +69,25 @@ def test_labels_need_a_labelled_corpus(labelled):
     study.write_text(study.read_text().replace("corpora:", "corpora:\n  papers: {adapter: demo}", 1))
     done = snakemake(labelled, "-n", "--config", *CONFIG, "--", "scores", check=False)
     assert "key corpora.papers: a corpus of the adapter demo has no words for labels" in done.stdout + done.stderr
+
+
+def test_mined_pairs_follow_from_the_run_and_nothing_else_does(labelled):
+    labelled_study.add_mistakes(labelled)
+    training = "Training sft_clean of labels (SFT)"
+    mined = {
+        *(f"Asking sft_clean of labels the {split} prompts of mistakes" for split in ("train", "val")),
+        "Gathering the mistakes of mistakes of labels",
+        "Scoring the mistakes of mistakes of labels by labels",
+        "Pairing the responses of mistakes of labels",
+    }
+    folder = "results/labels/datasets"
+    jobs = set(plan(labelled, f"{folder}/mistakes/clean/dataset_card.md", config=CONFIG))
+    assert {training, *mined, "Rendering asked of labels as clean"} <= jobs
+    others = (f"{folder}/{name}/clean/validation.json" for name in ("sft", "dpo", "asked"))
+    runs = ("results/labels/runs/dpo_clean/preflight.json", "results/labels/scores/scores.manifest.json")
+    jobs = set(plan(labelled, *others, *runs, config=CONFIG))
+    assert not jobs & {training, *mined}
+    heldout = "results/labels/evaluation/heldout"
+    jobs = set(plan(labelled, f"{heldout}/base_clean/metrics.json", f"{heldout}/sft_clean/metrics.json", config=CONFIG))
+    assert training in jobs
+    assert not jobs & mined

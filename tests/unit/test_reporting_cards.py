@@ -10,7 +10,7 @@ from winnow.core.errors import WinnowError
 from winnow.core.files import read_json, write_json
 from winnow.core.ids import canonical_json, sha256_text
 from winnow.reporting.cards import dataset_card, model_card
-from winnow.reporting.lineage import _nearest, lineage
+from winnow.reporting.lineage import _made, _named, _nearest, lineage
 from winnow.reporting.sources import Results
 
 SHA = "aa8e72537993ba99e69dfaafa59ed015b17504d1"
@@ -232,3 +232,12 @@ def test_of_steps_that_made_equal_bytes_the_nearest_is_meant(root, study):
     assert _nearest(["datasets/dpo/clean/a.json", "datasets/sft/clean/a.json"], "datasets/sft/vision/b.json") == (
         "datasets/sft/clean/a.json"
     )
+
+
+def test_a_model_that_answered_is_followed_back_and_not_taken_for_the_answers_own(tmp_path):
+    """A training's manifest names the weights that it made; that of a mined dataset's answers those that it read."""
+    weights = {"outputs": {"generations": "said"}, "weights": {"model.safetensors": "run"}}
+    asked, trained = weights | {"step": "generate_responses"}, weights | {"step": "train_sft"}
+    assert dict(_named(asked)) == {"weights/model.safetensors": "run"}
+    assert list(_made(Results(tmp_path), "absent.json", asked)) == ["said"]
+    assert list(_made(Results(tmp_path), "absent.json", trained)) == ["said", "run"]

@@ -154,7 +154,8 @@ def test_a_rule_its_environment_its_pins_and_its_script_agree(name, rule):
     if rule.startswith("use rule"):  # it takes these from the rule that it uses
         scripts = set(re.findall(r"code\(\"(\w+)\"\)", rule))
         base = re.search(r"^use rule (\w+)", rule)[1]
-        assert {kind_of_script(script) for script in scripts} <= set(re.findall(r"PYTHON\[\"(\w+)\"\]", rules()[base]))
+        kinds = {kind.strip('"') for kind in re.findall(r"\bPYTHON\[(.+?)\]", rules()[base])}
+        assert {kind_of_script(script) for script in scripts} <= kinds
         return
     kinds = [kind.strip('"') for kind in re.findall(r"\b(?:PYTHON|PINS)\[(.+?)\]", rule)]
     files = re.findall(r"^    conda:\n +(?:lambda wildcards: f)?\"\.\./envs/\{?(.+?)\}?\.yaml\"$", rule, re.MULTILINE)

@@ -46,6 +46,7 @@ class Rated(NamedTuple):
     rating: float | None
     confidence: float | None
     scale: tuple[float, ...]
+    author_kind: str | None
 
 
 class Split(NamedTuple):
@@ -64,6 +65,7 @@ class Paths:
         left_out: ids of chosen rows that this modality cannot show, with reasons.
         checklist: its items, where responses are scored by one.
         images: the corpus's images table, where this modality shows images.
+        generations: train and val → what a run said to those prompts, of a dataset that is mined from it.
         others: dataset → its chosen.parquet, for those that overlap is counted with.
         modalities: MODALITY/train, MODALITY/val and MODALITY/left_out → file, for every other modality
             that must have the same rows.
@@ -80,6 +82,7 @@ class Paths:
     left_out: Path
     checklist: Path | None = None
     images: Path | None = None
+    generations: Mapping[str, Path] = field(default_factory=dict)
     others: Mapping[str, Path] = field(default_factory=dict)
     modalities: Mapping[str, Path] = field(default_factory=dict)
 
@@ -137,14 +140,16 @@ class Evidence:
         return {row["prompt_id"]: row["decision"] for row in read_rows(self.paths.prompts, ["prompt_id", "decision"])}
 
     def _rated(self) -> dict[str, Rated]:
-        """Return response → prompt, rating, confidence and scale, from the responses table."""
-        columns = ["response_id", "prompt_id", "rating", "confidence", "rating_scale"]
+        """Return response → prompt, rating, confidence, scale and kind of author, from the responses table."""
+        columns = ["response_id", "prompt_id", "rating", "confidence", "rating_scale", "author_kind"]
         scales: dict[tuple[float, ...], tuple[float, ...]] = {}
         found = {}
         for row in read_rows(self.paths.responses, columns):
             scale = tuple(row["rating_scale"] or ())
             scale = scales.setdefault(scale, scale)
-            found[row["response_id"]] = Rated(sys.intern(row["prompt_id"]), row["rating"], row["confidence"], scale)
+            author = None if row["author_kind"] is None else sys.intern(row["author_kind"])
+            prompt_id = sys.intern(row["prompt_id"])
+            found[row["response_id"]] = Rated(prompt_id, row["rating"], row["confidence"], scale, author)
         return found
 
     @cached_property
@@ -182,7 +187,7 @@ class Evidence:
         return {score.response_id: score for score in scores}
 
     def _recount(self, row: Row, source: Rated | None) -> Score:
-        source = source or Rated(sys.intern(row["prompt_id"]), None, None, ())
+        source = source or Rated(sys.intern(row["prompt_id"]), None, None, (), None)
         given = row["answers"] if self.spec.answers is None else {AGREES: self.agreements.get(row["response_id"])}
         answers = [given.get(item) for item in self.items]
         yes, answered = answers.count("yes"), len(answers) - answers.count(None)
@@ -194,7 +199,7 @@ class Evidence:
             rating=source.rating,
             scale_width=source.scale[-1] - source.scale[0] if source.scale else None,
             confidence=source.confidence,
-            author_kind=None,
+            author_kind=source.author_kind,
             checkmark_count=yes,
             checkmark_max=answered,
             checkmark_score=yes / answered if answered else None,

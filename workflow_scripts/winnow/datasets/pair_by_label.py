@@ -1,7 +1,8 @@
 """Pairing responses for DPO by labels: the chosen one agrees with its prompt's label, the rejected one does not.
 
 Nothing else may tell the two apart: both are of one template and about as long, and each label is the chosen one
-equally often, so that a model cannot learn to say one word always.
+equally often, so that a model cannot learn to say one word always. Of policy mined the rejected one is what a model
+said, and the chosen one never is.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 from rapidfuzz.distance import Levenshtein
 
-from winnow.core.config.datasets import ByLabel
+from winnow.core.config.datasets import ByLabel, LabelPairs, Mined
 from winnow.core.errors import WinnowError
 from winnow.core.ids import content_key, unit_interval
 from winnow.core.tables import Row, read_rows
@@ -37,6 +38,7 @@ from winnow.datasets.text import normalised
 
 SOURCE = "source"
 SAME_VERDICT = "same_verdict"
+NOT_A_MISTAKE = "not_a_mistake"
 TEMPLATE = "template"
 OTHER_LABEL_RARER = "other_label_rarer"
 MAX_PAIRS = "max_pairs"
@@ -48,6 +50,15 @@ LABEL_KEYS = KEYS | {
     OTHER_LABEL_RARER: "set balance: false, or use sources and a corpus with prompts of both labels",
     MAX_PAIRS: "raise max_pairs",
 }
+_NO_MISTAKES = "the run says the right words here: raise samples, or mine from another run"
+MINED_KEYS = LABEL_KEYS | {
+    "": _NO_MISTAKES,  # not one answer was another than the right word
+    ANSWERS_MISSING: "train the run until it answers with the corpus's words, or mine from another one",
+    SAME_VERDICT: _NO_MISTAKES,
+    NOT_A_MISTAKE: _NO_MISTAKES,
+    OTHER_LABEL_RARER: "set balance: false: the run errs on prompts of one label only",
+    LENGTH_CALIPER: "raise length_caliper, or set it to null: the run says more than a word",
+}
 
 _SALT = "by_label"
 COLUMNS = ("text", "source", "author_kind")  # what the rules on texts read
@@ -57,6 +68,15 @@ class ByLabelSpec(ByLabel):
     """A dataset's settings with the signal's threshold on answered items."""
 
     min_answered: Annotated[float, Field(gt=0, le=1)]
+
+
+class MinedSpec(Mined):
+    """A dataset's settings with the signal's threshold on answered items."""
+
+    min_answered: Annotated[float, Field(gt=0, le=1)]
+
+
+LabelPairsSpec = ByLabelSpec | MinedSpec
 
 
 class Facts(NamedTuple):
@@ -78,8 +98,13 @@ def oriented_by_checkmarks(first: Score, second: Score) -> tuple[Score, Score]:
     return (second, first) if second.checkmark_count > first.checkmark_count else (first, second)
 
 
+def is_mistake(chosen: Score, rejected: Score) -> bool:
+    """Say whether a model said the rejected response, and not the chosen one."""
+    return rejected.author_kind == "model" and chosen.author_kind != "model"
+
+
 def label_refusal(
-    chosen: Score, rejected: Score, split: str, source: str, *, spec: ByLabelSpec, taken: Taken
+    chosen: Score, rejected: Score, split: str, source: str, *, spec: LabelPairsSpec, taken: Taken
 ) -> str | None:
     """Return the first rule on ids and scores that a pair breaks, or None."""
     ids = {chosen.response_id, rejected.response_id}
@@ -88,6 +113,7 @@ def label_refusal(
         (SOURCE, bool(spec.sources) and source not in spec.sources),
         (SPLIT_TEST, split == "test"),
         (SAME_VERDICT, not chosen.is_right or rejected.checkmark_count > 0),
+        (NOT_A_MISTAKE, isinstance(spec, Mined) and not is_mistake(chosen, rejected)),
         (OVERLAP_PROMPT, spec.overlap_policy == "prompt_disjoint" and chosen.prompt_id in taken.prompts),
         (OVERLAP_RESPONSE, spec.overlap_policy == "response_disjoint" and bool(taken.responses & ids)),
     )
@@ -99,7 +125,7 @@ def template_of(response: Row) -> str | None:
     return str(response["source"]) if response["author_kind"] == "template" else None
 
 
-def label_text_refusal(chosen: Row, rejected: Row, spec: ByLabelSpec) -> tuple[str | None, float, float]:
+def label_text_refusal(chosen: Row, rejected: Row, spec: LabelPairsSpec) -> tuple[str | None, float, float]:
     """Return the first rule on texts that a pair breaks (or None), its similarity and its length ratio."""
     one, other = normalised(chosen["text"]), normalised(rejected["text"])
     lengths = len(chosen["text"]), len(rejected["text"])
@@ -120,7 +146,7 @@ def _place(pair: RankedPair) -> tuple[float, str]:
 
 
 def drawn(
-    pairs: Sequence[RankedPair], labels: Mapping[str, str | None], splits: Mapping[str, str], spec: ByLabelSpec
+    pairs: Sequence[RankedPair], labels: Mapping[str, str | None], splits: Mapping[str, str], spec: LabelPairs
 ) -> Iterator[tuple[RankedPair, str | None]]:
     """Yield each pair with the reason for which it is not taken, or None.
 
@@ -154,14 +180,15 @@ def drawn(
         yield from ((pair, None if place < room else MAX_PAIRS) for pair in together)
 
 
-def by_label(material: Material, spec: ByLabelSpec) -> Pairing:
-    """Return pairs of a response that agrees with its prompt's label and one that does not.
+def by_label(material: Material, spec: LabelPairsSpec) -> Pairing:
+    """Return pairs of a response that agrees with its prompt's label and one that does not, if so asked a model's own.
 
     Raises:
         WinnowError: if no train pair is left, with the funnel and the key to change.
     """
     if material.prompts is None:
-        raise WinnowError("--prompts", "is absent, and by_label reads labels", "give the corpus's prompts.parquet")
+        problem = f"is absent, and {spec.policy} reads labels"
+        raise WinnowError("--prompts", problem, "give the corpus's prompts.parquet")
     facts, splits, pairing = read_facts(material.prompts), material.splits, Pairing(Ranking())
     survivors = []
     for chosen, rejected in candidate_pairs(material.scores, oriented_by_checkmarks):
@@ -187,7 +214,8 @@ def by_label(material: Material, spec: ByLabelSpec) -> Pairing:
             pairing.refused.append((pair.candidate.chosen, pair.candidate.rejected, not_drawn))
     prompts = [pair.candidate.chosen.prompt_id for pair in pairing.ranking.kept]
     if not any(splits[prompt_id] == "train" for prompt_id in prompts):
-        raise refuse_empty("by_label", pairing.read, pairing.dropped(), "same-prompt pairs", LABEL_KEYS)
+        keys = MINED_KEYS if isinstance(spec, Mined) else LABEL_KEYS
+        raise refuse_empty(spec.policy, pairing.read, pairing.dropped(), "same-prompt pairs", keys)
     pairing.facts = {
         "chosen_by_label": dict(sorted(Counter(str(facts[prompt_id].label) for prompt_id in prompts).items())),
         "chosen_by_source": dict(sorted(Counter(facts[prompt_id].source for prompt_id in prompts).items())),

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from winnow.core.config.base import Settings
 from winnow.datasets.pair import ContrastiveSpec, Material, Pairing, contrastive
-from winnow.datasets.pair_by_label import ByLabelSpec, by_label
+from winnow.datasets.pair_by_label import ByLabelSpec, MinedSpec, by_label
 
-PairSpec = ContrastiveSpec | ByLabelSpec
+PairSpec = ContrastiveSpec | ByLabelSpec | MinedSpec
 
 
 class PairingJob(Settings):
@@ -18,4 +18,8 @@ class PairingJob(Settings):
     dataset: Annotated[PairSpec, Field(discriminator="policy")]
 
 
-POLICIES: dict[str, Callable[[Material, Any], Pairing]] = {"contrastive": contrastive, "by_label": by_label}
+POLICIES: dict[str, Callable[[Material, Any], Pairing]] = {
+    "contrastive": contrastive,
+    "by_label": by_label,
+    "mined": by_label,
+}

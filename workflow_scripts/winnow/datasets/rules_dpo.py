@@ -24,7 +24,7 @@ from winnow.datasets.pair import (
     id_refusal,
     oriented,
 )
-from winnow.datasets.pair_by_label import ByLabelSpec
+from winnow.datasets.pair_by_label import ByLabelSpec, MinedSpec
 from winnow.datasets.pair_policies import PairSpec
 from winnow.datasets.rank import PROMPT_FULL, RESPONSE_USED, Candidate, rank_pairs
 from winnow.datasets.scores import Score
@@ -106,15 +106,17 @@ def texts_repeated(evidence: Evidence, check: Check) -> None:
 
 
 def taken_by_sft(evidence: Evidence) -> Taken:
-    """Return the responses and prompts that the SFT datasets of the corpus use."""
-    rows = [row for path in evidence.paths.others.values() for row in read_rows(path)]
+    """Return the responses and prompts that SFT datasets of the corpus use; not those of the one that was asked."""
+    policy = evidence.spec.policy
+    asked = policy.prompts if isinstance(policy, MinedSpec) else None
+    rows = [row for name, path in evidence.paths.others.items() if name != asked for row in read_rows(path)]
     sft = [row for row in rows if "response_id" in row]
     return Taken(frozenset(row["response_id"] for row in sft), frozenset(row["prompt_id"] for row in sft))
 
 
 def pair_spec(evidence: Evidence) -> PairSpec:
     """Return the settings of a dataset of pairs, whatever its policy."""
-    assert isinstance(evidence.spec.policy, ContrastiveSpec | ByLabelSpec)
+    assert isinstance(evidence.spec.policy, ContrastiveSpec | ByLabelSpec | MinedSpec)
     return evidence.spec.policy
 
 

@@ -17,6 +17,8 @@ from winnow.datasets.pair_by_label import (
     OTHER_LABEL_RARER,
     TEMPLATE,
     ByLabelSpec,
+    LabelPairsSpec,
+    MinedSpec,
     drawn,
     label_refusal,
     oriented_by_checkmarks,
@@ -36,8 +38,8 @@ Z_LIMIT = 4.0  # passed by chance by 3 of 100,000 corpora
 AUC_TOLERANCE = 0.1  # of the length of templates, about 0.5
 
 
-def _spec(evidence: Evidence) -> ByLabelSpec:
-    assert isinstance(evidence.spec.policy, ByLabelSpec)
+def _spec(evidence: Evidence) -> LabelPairsSpec:
+    assert isinstance(evidence.spec.policy, ByLabelSpec | MinedSpec)
     return evidence.spec.policy
 
 
@@ -62,7 +64,7 @@ def agreement_repeated(evidence: Evidence, check: Check) -> None:
             check.expect(source in spec.sources, name, f"its prompt is of the source {source}")
 
 
-def _texts(evidence: Evidence) -> dict[str, Row]:
+def texts_of_pairs(evidence: Evidence) -> dict[str, Row]:
     """Return response → text, source and kind of author, for the responses of pairs."""
     ids = {row[f"{side}_id"] for row in evidence.chosen for side in ("chosen", "rejected")} & evidence.scored.keys()
     found: dict[str, Row] = {}
@@ -73,7 +75,7 @@ def _texts(evidence: Evidence) -> dict[str, Row]:
 
 def texts_repeated(evidence: Evidence, check: Check) -> None:
     """C8: each pair's source texts differ, are of one template, and about as long as each other."""
-    spec, texts = _spec(evidence), _texts(evidence)
+    spec, texts = _spec(evidence), texts_of_pairs(evidence)
     for row in evidence.chosen:
         chosen, rejected = texts.get(row["chosen_id"]), texts.get(row["rejected_id"])
         if chosen is None or rejected is None:
@@ -159,7 +161,7 @@ def independence_z(counts: Mapping[str, Mapping[str, int]]) -> float | None:
 
 def templates_tell_nothing(evidence: Evidence, check: Check) -> None:
     """W10: the template of a pair does not go with its prompt's label, and length does not tell the chosen side."""
-    texts = _texts(evidence)
+    texts = texts_of_pairs(evidence)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     templated = set()
     for row in evidence.chosen:

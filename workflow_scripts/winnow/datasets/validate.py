@@ -8,7 +8,7 @@ from typing import Any
 from winnow.core.ids import sha256_file
 from winnow.core.log import Progress
 from winnow.core.tables import count_rows
-from winnow.datasets import rules_bias, rules_dpo, rules_labels, rules_modalities, rules_sft, rules_splits
+from winnow.datasets import rules_bias, rules_dpo, rules_labels, rules_mined, rules_modalities, rules_sft, rules_splits
 from winnow.datasets.checks import Check
 from winnow.datasets.evidence import Evidence, Paths, ValidationSpec
 from winnow.datasets.fitting import read_renderer
@@ -30,6 +30,15 @@ COMMON: dict[str, tuple[str, Rule]] = {
     "C10b": ("every modality has the same rows", rules_modalities.same_rows),
     "W9": ("no text is in train and in val", rules_bias.no_duplicates_across_splits),
 }
+LABEL_PAIRS: dict[str, tuple[str, Rule]] = {
+    "C8b": ("chosen says the label of its prompt, rejected another", rules_labels.agreement_repeated),
+    "C8c": ("texts of every pair differ, in one template and as long", rules_labels.texts_repeated),
+    "C9": ("what else the choice favours: length, rating", rules_bias.dpo_bias),
+    "W1": ("every candidate is chosen or in the ledger", rules_labels.ledger_complete),
+    "W2": ("limits per prompt and per response hold", rules_dpo.pair_limits),
+    "W3": ("the overlap policy holds", rules_dpo.overlap_kept),
+    "W4": ("labels are balanced, and the pairs drawn are those whose turn it was", rules_labels.draw_repeated),
+}
 BY_POLICY: dict[str, dict[str, tuple[str, Rule]]] = {
     "top_fraction": {
         "C8b": ("exactly the best fraction is chosen", rules_sft.selection_repeated),
@@ -50,15 +59,15 @@ BY_POLICY: dict[str, dict[str, tuple[str, Rule]]] = {
         "W3": ("the overlap policy holds", rules_dpo.overlap_kept),
         "W4": ("the best pairs of each prompt are chosen", rules_dpo.ranking_repeated),
     },
-    "by_label": {
-        "C8b": ("chosen says the label of its prompt, rejected another", rules_labels.agreement_repeated),
-        "C8c": ("texts of every pair differ, in one template and as long", rules_labels.texts_repeated),
-        "C9": ("what else the choice favours: length, rating", rules_bias.dpo_bias),
-        "W1": ("every candidate is chosen or in the ledger", rules_labels.ledger_complete),
-        "W2": ("limits per prompt and per response hold", rules_dpo.pair_limits),
-        "W3": ("the overlap policy holds", rules_dpo.overlap_kept),
-        "W4": ("labels are balanced, and the pairs drawn are those whose turn it was", rules_labels.draw_repeated),
+    "by_label": LABEL_PAIRS
+    | {
         "W10": ("neither template nor length tells the chosen side", rules_labels.templates_tell_nothing),
+    },
+    "mined": LABEL_PAIRS
+    | {
+        "W10": ("length does not tell the chosen side", rules_mined.length_tells_nothing),
+        "W11": ("rejected is what the run said to this very prompt, chosen the right word", rules_mined.said_by_run),
+        "W12": ("all that the run said is a candidate", rules_mined.all_candidates),
     },
 }
 
@@ -126,6 +135,7 @@ def validate(spec: ValidationSpec, paths: Paths, model: Path) -> dict[str, Any]:
 def _inputs(paths: Paths, model: Path) -> Mapping[str, Path]:
     files = {name: path for name, path in vars(paths).items() if isinstance(path, Path)}
     files |= {f"others/{name}": path for name, path in paths.others.items()}
+    files |= {f"generations/{split}": path for split, path in paths.generations.items()}
     return files | {f"modalities/{name}": path for name, path in paths.modalities.items()} | tokenizer_files(model)
 
 

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.studies import ResolvedStudy
 from winnow.core.errors import WinnowError
+from winnow.core.mined import mining_manifests
 from winnow.reporting import limits, validation
 from winnow.reporting.funnel import Step, steps
 from winnow.reporting.lineage import last_manifest, lineage
@@ -137,14 +138,31 @@ def model_card(results: Results, study: ResolvedStudy, name: str) -> str:
     )
 
 
-def _of_dataset(name: str, corpus: str, modality: str, step: Step) -> bool:
+def _scores(study: ResolvedStudy, name: str) -> str:
+    """Return the manifest of the scores that a dataset is chosen by: the study's, of a mined one its own."""
+    return (mining_manifests(study.datasets, name) or ["scores/scores.manifest.json"])[-1]
+
+
+def _of_dataset(study: ResolvedStudy, name: str, modality: str, step: Step) -> bool:
     """Say whether a step's counts belong to a dataset as one modality shows it."""
+    corpus = study.datasets[name].corpus
     return step.source in {
         *(f"corpus/{corpus}/{made}.manifest.json" for made in ("ingest", "splits", f"images/{modality}")),
-        "scores/scores.manifest.json",
+        *mining_manifests(study.datasets, name),
+        _scores(study, name),
         f"datasets/{name}/choose.manifest.json",
         *(f"datasets/{name}/{modality}/{made}.manifest.json" for made in ("render", "align")),
     }
+
+
+def _asked(results: Results, study: ResolvedStudy, name: str) -> Iterator[dict[str, Any]]:
+    """Yield what a run was asked for a mined dataset: which prompts, and the weights that answered."""
+    for manifest in mining_manifests(study.datasets, name):
+        if manifest.endswith(".generations.manifest.json"):
+            made = _needed(results, manifest)
+            split = manifest.rpartition("/")[2].partition(".")[0]
+            answered = made["counts"]["generations"]["kept"]
+            yield {"what": f"the prompts of {split}", "count": answered, "weights": made["weights"]}
 
 
 def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: str) -> str:
@@ -156,7 +174,7 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
     dataset = study.datasets[name]
     made = _needed(results, f"datasets/{name}/{modality}/align.manifest.json")
     ingested = _needed(results, f"corpus/{dataset.corpus}/ingest.manifest.json")
-    scored = _needed(results, "scores/scores.manifest.json")
+    scored = _needed(results, _scores(study, name))
     rows = {split: made["counts"][split]["kept"] for split in ("train", "val")}
     size = next((known for limit, known in _SIZES if sum(rows.values()) < limit), "n>1M")
     front = {
@@ -183,10 +201,11 @@ def dataset_card(results: Results, study: ResolvedStudy, name: str, modality: st
         f" {limits.choice(dataset)}",
         warnings=limits.warnings(study, {dataset.corpus}, None),
         splits=[{"name": split, "rows": rows[split], "sha256": made["outputs"][split]} for split in rows],
-        steps=[step for step in steps(results, study) if _of_dataset(name, dataset.corpus, modality, step)],
+        steps=[step for step in steps(results, study) if _of_dataset(study, name, modality, step)],
         raws=[{"name": raw, "sha256": sha256} for raw, sha256 in sorted(ingested["inputs"].items())],
         settings=_yaml(dataset.model_dump(mode="json")),
         judged=limits.scored_by(study.signal, scored["judge"]),
+        asked=list(_asked(results, study, name)),
         verdict=f"{len(rules)} rules, recomputed from source rows: "
         + (f"**failed: {', '.join(failed)}**." if failed or not rules else "none failed."),
         rules=rules,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.core.config.studies import ResolvedStudy
+from winnow.core.mined import mining_manifests
 from winnow.reporting.sources import Results
 
 
@@ -45,6 +46,7 @@ def manifests(study: ResolvedStudy) -> list[str]:
     pictured = [modality for modality in study.modalities if modality != "clean"]
     names += [f"corpus/{corpus}/images/{modality}.manifest.json" for corpus in shown for modality in pictured]
     for dataset in study.datasets:
+        names += mining_manifests(study.datasets, dataset)
         names.append(f"datasets/{dataset}/choose.manifest.json")
         for modality in study.modalities:
             names += [f"datasets/{dataset}/{modality}/{step}.manifest.json" for step in ("render", "align")]

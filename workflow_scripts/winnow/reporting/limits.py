@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from winnow.core.config.datasets import ByLabel, Contrastive, Dataset, EveryRight, TopFraction
+from winnow.core.config.datasets import ByLabel, Contrastive, Dataset, EveryRight, Mined, TopFraction
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.config.signals import ChecklistSignal, LabelSignal, Signal
 from winnow.core.config.studies import ResolvedStudy
@@ -26,6 +26,12 @@ def choice(dataset: Dataset) -> str:
             return (
                 f"pairs of a response that agrees with its prompt's label and one of the same template that does"
                 f" not{balanced}."
+            )
+        case Mined():
+            balanced = ", as many of each label" if dataset.balance else ""
+            return (
+                "pairs of the right word and a wrong answer that the finished model of run"
+                f" `{dataset.run}` gave to the same prompt itself{balanced}."
             )
         case TopFraction():
             return f"the best {dataset.fraction:.0%} of the eligible responses by their checkmarks."
@@ -84,7 +90,7 @@ def _of_data(study: ResolvedStudy, dataset: Dataset) -> list[str]:
     found = [_of_signal(study.signal)]
     if study.corpora[dataset.corpus].has_templates:
         found.append("Responses were put together from templates: their wording is not that of people.")
-    if "model" in authors:
+    if "model" in authors or isinstance(dataset, Mined):
         found.append(
             "Some or all responses were written by models; the terms of their makers may forbid training on them."
         )

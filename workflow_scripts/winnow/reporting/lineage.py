@@ -28,6 +28,8 @@ _OUTSIDE: dict[str, tuple[str, ...]] = {
     "train_dpo": ("files/",),
 }
 
+_GENERATED = "generate_responses"  # names weights that it read; other steps name those that they made
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -68,6 +70,9 @@ def _named(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "sources", manifest["sources_sha256"]
     for name, sha256 in (manifest.get("adapter") or {}).items():
         yield f"adapter/{name}", sha256
+    if manifest.get("step") == _GENERATED:
+        for name, sha256 in manifest["weights"].items():
+            yield f"weights/{name}", sha256
     made_from = manifest.get("made_from") or {}
     for kind in ("data", "model", "weights", "files"):
         for name, sha256 in (made_from.get(kind) or {}).items():
@@ -76,7 +81,8 @@ def _named(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _made(results: Results, name: str, manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield the hash of everything that a step made, its manifest included."""
-    for kind in ("outputs", "weights"):
+    kinds = ("outputs",) if manifest.get("step") == _GENERATED else ("outputs", "weights")
+    for kind in kinds:
         yield from (manifest.get(kind) or {}).values()
     path = results.path(name)
     if path is not None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from winnow.core.config.studies import ResolvedStudy
+from winnow.core.mined import mined_datasets
 
 Names = tuple[tuple[str, str], ...]  # of one job: what stands for {corpus}, {run}, ..., sorted
 
 # Of names that stand beside each other in one file's name; others hold anything but a slash.
-_PATTERNS = {"modality": "clean|clean_images|vision", "shard": r"\d+", "shards": r"\d+"}
+_PATTERNS = {"modality": "clean|clean_images|vision", "shard": r"\d+", "shards": r"\d+", "split": "train|val"}
 
 
 def names(**values: str) -> Names:
@@ -92,6 +93,18 @@ def _datasets(study: ResolvedStudy, stage: str) -> list[Names]:
     return [names(dataset=name) for name, dataset in study.datasets.items() if dataset.stage == stage]
 
 
+def _mined(study: ResolvedStudy) -> list[Names]:
+    return [names(dataset=name) for name in mined_datasets(study.datasets)]
+
+
+def _asked(study: ResolvedStudy) -> list[Names]:
+    return [
+        names(dataset=name, evaluated=dataset.run, split=split)
+        for name, dataset in mined_datasets(study.datasets).items()
+        for split in ("train", "val")
+    ]
+
+
 def _rendered(study: ResolvedStudy) -> list[Names]:
     return [names(dataset=dataset, modality=modality) for dataset in study.datasets for modality in study.modalities]
 
@@ -146,6 +159,19 @@ STEPS = (
         "select_responses/{dataset}",
         "datasets/{dataset}/choose.manifest.json",
         lambda study: _datasets(study, "sft"),
+    ),
+    Step(
+        "Asking runs for their mistakes",
+        "mine_responses/{dataset}/{evaluated}-{split}",
+        "datasets/{dataset}/mined/{evaluated}/{split}.generations.manifest.json",
+        _asked,
+    ),
+    Step("Gathering mistakes", "gather_mistakes/{dataset}", "datasets/{dataset}/responses.manifest.json", _mined),
+    Step(
+        "Scoring mistakes by labels",
+        "score_mistakes/{dataset}",
+        "datasets/{dataset}/scores/scores.manifest.json",
+        _mined,
     ),
     Step(
         "Pairing responses",

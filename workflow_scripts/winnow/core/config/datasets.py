@@ -65,21 +65,19 @@ class Contrastive(Settings):
         return False
 
 
-class ByLabel(Settings):
-    """DPO data: a response that agrees with its prompt's label, and one to the same prompt that does not."""
+class LabelPairs(Settings):
+    """What datasets of pairs by labels have in common: a response that agrees with its prompt's label is chosen."""
 
     stage: Literal["dpo"]
     corpus: Name
-    policy: Literal["by_label"]
     sources: tuple[str, ...] = Field((), description="only prompts of these sources (tweet, rephrase); none named: all")
-    length_caliper: Annotated[float, Field(ge=1)] | None = Field(
-        1.25, description="largest ratio of the longer to the shorter response; null = no limit"
-    )
     balance: bool = Field(True, description="as many pairs of each label in train, and in val, drawn by hash")
     max_pairs: Positive | None = Field(None, description="of train and val together, drawn by hash; null = all")
     max_pairs_per_prompt: Positive = 1
     overlap_policy: Literal["allow", "response_disjoint", "prompt_disjoint"] = Field(
-        "allow", description="whether responses or prompts of SFT datasets of the same corpus may occur here"
+        "allow",
+        description="whether responses or prompts of SFT datasets of the same corpus may occur here; of policy mined:"
+        " of others than `prompts`",
     )
 
     @property
@@ -88,7 +86,30 @@ class ByLabel(Settings):
         return True
 
 
-Dataset = Annotated[TopFraction | EveryRight | Contrastive | ByLabel, Field(discriminator="policy")]
+class ByLabel(LabelPairs):
+    """DPO data: a response that agrees with its prompt's label, and one to the same prompt that does not."""
+
+    policy: Literal["by_label"]
+    length_caliper: Annotated[float, Field(ge=1)] | None = Field(
+        1.25, description="largest ratio of the longer to the shorter response; null = no limit"
+    )
+
+
+class Mined(LabelPairs):
+    """DPO data: the right word, and a wrong answer that a model of the study gave to the same prompt itself."""
+
+    policy: Literal["mined"]
+    prompts: Name = Field(
+        description="an SFT dataset of policy all and of this corpus: the run is asked its rows of train and val"
+    )
+    run: str = Field(description="whose mistakes; {modality} where the study has one modality only")
+    samples: Count = Field(4, description="responses drawn for each prompt, besides the greedy one")
+    length_caliper: Annotated[float, Field(ge=1)] | None = Field(
+        1.5, description="largest ratio of the longer to the shorter response, as of Yes and No; null = no limit"
+    )
+
+
+Dataset = Annotated[TopFraction | EveryRight | Contrastive | ByLabel | Mined, Field(discriminator="policy")]
 
 
 class ModalitySettings(Settings):

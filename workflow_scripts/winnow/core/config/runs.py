@@ -165,7 +165,9 @@ class Generation(Settings):
         default_factory=dict,
         description="of single modalities, where it is another; images want transformers",
     )
-    prompts: Count = Field(12, description="held-out prompts that are answered, drawn by id hash; 0 generates nothing")
+    prompts: Count | None = Field(
+        12, description="held-out prompts that are answered, drawn by id hash; 0 generates nothing, null answers all"
+    )
     samples: Count = Field(2, description="responses drawn for each prompt, besides the greedy one")
     temperature: Annotated[float, Field(gt=0)] = Field(1.0, description="of the drawn ones")
     top_p: PositiveShare = Field(1.0, description="drawn from the most probable tokens that make up this share")
