@@ -16,8 +16,10 @@ from winnow.evaluation.comparison import (
     runs_alike,
     swept_settings,
 )
+from winnow.evaluation.measured import Measured
 from winnow.evaluation.metrics import heldout_metrics, preference_metrics
 from winnow.evaluation.plots import draw_comparison
+from winnow.evaluation.review_metrics import REVIEWS
 
 
 def heldout(*values):
@@ -113,7 +115,15 @@ def _compared():
         for name, rows in measured.items()
     }
     runs = [run("sft_clean"), run("dpo_clean", stage="dpo", parent="sft_clean", recipe={"beta": 0.1})]
-    return compare("demo", modalities=["clean"], runs=runs, metrics=metrics, measured=measured, training={})
+    return compare(
+        "demo",
+        modalities=["clean"],
+        runs=runs,
+        metrics=metrics,
+        measured=measured,
+        training={},
+        responses=Measured(REVIEWS),
+    )
 
 
 def test_every_run_is_compared_with_base_and_parent():
@@ -142,6 +152,7 @@ def test_rows_are_read_by_what_was_measured(tmp_path):
         {"kind": "heldout", "id": "r1", "nats": 1.0},
         {"kind": "preference", "dataset": "dpo", "id": "x1"},
         {"kind": "preference", "dataset": "other", "id": "x1"},
+        {"kind": "label", "id": "p1", "prompt_id": "p1", "logps": {"sarcastic": -1.0, "not_sarcastic": -2.0}},
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert {name: list(table) for name, table in read_measured(tmp_path / "rows.jsonl").items()} == {
