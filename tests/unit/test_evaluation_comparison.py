@@ -95,6 +95,11 @@ def test_last_logged_takes_the_last_of_each_kind(tmp_path):
         "eval": {"loss": 2.5, "step": 2},
         "train": {"entropy": 1.0, "loss": 2.0, "step": 2},
     }
+    assert last_logged(tmp_path / "m.jsonl", 1).keys() == {"eval", "train"}  # nothing was measured after that step
+    (tmp_path / "n.jsonl").write_text(
+        "".join(json.dumps({"step": s, "kind": "eval", "f1": s / 10}) + "\n" for s in (1, 2))
+    )
+    assert last_logged(tmp_path / "n.jsonl", 1) == {"eval": {"f1": 0.2, "step": 2}, "selected": {"f1": 0.1, "step": 1}}
 
 
 def _measured(shift):

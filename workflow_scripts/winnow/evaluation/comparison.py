@@ -38,13 +38,20 @@ def read_measured(path: Path) -> dict[str, dict[str, Row]]:
     return tables
 
 
-def last_logged(path: Path) -> dict[str, Any]:
-    """Return the last train and the last eval line of a run's metrics.jsonl, by kind."""
+def last_logged(path: Path, selected_step: int | None = None) -> dict[str, Any]:
+    """Return the last train and the last eval line of a run's metrics.jsonl, by kind.
+
+    Args:
+        path: metrics.jsonl.
+        selected_step: the step whose weights are kept, where that need not be the last: its eval line is `selected`.
+    """
     last: dict[str, Any] = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            last[row["kind"]] = {**last.get(row["kind"], {}), **row}
+            selected = ["selected"] if row["kind"] == "eval" and row["step"] == selected_step else []
+            for kind in (row["kind"], *selected):
+                last[kind] = {**last.get(kind, {}), **row}
     return {kind: {key: row[key] for key in sorted(row) if key != "kind"} for kind, row in sorted(last.items())}
 
 
