@@ -142,7 +142,7 @@ def test_every_run_stands_against_the_baseline_outside_of_the_family(found):
             entry = one["to_reference"]["decision_correct"]
             assert {"n", "prompts", "value", "interval", "p", "test", "verdict", "mde"} <= entry.keys()
             assert "p_holm" not in entry
-            assert entry["test"] == ("sign_flip" if decoding == "sampled" else "mcnemar") or entry["prompts"] < 20
+            assert entry["test"].startswith("sign_flip" if decoding == "sampled" else "mcnemar")
     assert line(found, "dpo_clean")["to_reference"]["decision_correct"]["verdict"] == "better"
     right = found["responses"]["clean"]["logprob"]["reference"]["decision_correct"]["value"]
     ours = line(found, "dpo_clean")["values"]["decision_correct"]["value"]

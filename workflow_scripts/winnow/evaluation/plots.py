@@ -94,7 +94,8 @@ def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
         return
     names = comparison["family"]["metrics"]
     tallest = max(len(_lines(comparison, *panel)) for panel in panels)
-    size = (1.6 + 3.0 * len(names), (1.2 + 0.4 * tallest) * len(panels))
+    longest = max(len(label) for panel in panels for label, _, _ in _lines(comparison, *panel))
+    size = (max(1.6, 0.075 * longest) + 3.0 * len(names), (1.2 + 0.4 * tallest) * len(panels))
     figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
     grid = figure.subplots(len(panels), len(names), squeeze=False)
     for line, (modality, decoding) in zip(grid, panels, strict=True):
@@ -165,6 +166,7 @@ def _matrix(axes: Axes, confusion: Mapping[str, Mapping[str, int]], titles: Mapp
         for x, count in enumerate(row):
             colour = "white" if shares[y][x] > 0.6 else "black"
             axes.text(x, y, str(count), ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(counts[0])), [titles[answer] for answer in next(iter(confusion.values()))], fontsize=7)
+    answers = [titles[answer].replace(" ", "\n") for answer in next(iter(confusion.values()))]
+    axes.set_xticks(range(len(answers)), answers, fontsize=7)
     axes.set_yticks(range(len(counts)), [titles[decision] for decision in confusion], fontsize=7)
     axes.tick_params(length=0)

@@ -53,9 +53,7 @@ def guarded(guard: Guard) -> str:
     """Return the bounds of a guard in words."""
     if guard.min is not None and guard.max is not None:
         return f"{guard.metric} from {guard.min:g} to {guard.max:g}"
-    return (
-        f"{guard.metric} of at least {guard.min:g}" if guard.max is None else f"{guard.metric} of at most {guard.max:g}"
-    )
+    return f"{guard.metric} of " + (f"at most {guard.max:g}" if guard.min is None else f"at least {guard.min:g}")
 
 
 def criterion_of(runs: Sequence[ResolvedRun]) -> Criterion:
