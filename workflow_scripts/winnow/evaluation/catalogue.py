@@ -54,7 +54,7 @@ class Task:
         decodings: how runs answer, and the title of each, in the order of tables. They are never mixed.
         family: those from whose tests verdicts are drawn.
         groups: keys of rows by which primary metrics are broken down, and the title of each.
-        failures: what may be wrong with an answer, and the metric that is 0 then.
+        failures: what may be wrong with an answer, and the metric that is 0 then; None: no class could be read from it.
         tests_reference: whether each run is tested against the reference; it needs a row of the reference for each
             prompt.
     """
@@ -72,7 +72,7 @@ class Task:
     decodings: Mapping[str, str]
     family: tuple[str, ...]
     groups: Mapping[str, str]
-    failures: Mapping[str, str]
+    failures: Mapping[str, str | None]
     tests_reference: bool = False
 
     @property

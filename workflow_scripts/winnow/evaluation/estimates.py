@@ -150,4 +150,8 @@ def values(
 
 def failures(rows: Sequence[Row], task: Task) -> dict[str, int]:
     """Return how many responses could not be used as they are; each counts as wrong where a metric says so."""
-    return {kind: sum(row["values"].get(metric) == 0 for row in rows) for kind, metric in task.failures.items()}
+
+    def failed(row: Row, metric: str | None) -> bool:
+        return row["predicted"] is None if metric is None else row["values"].get(metric) == 0
+
+    return {kind: sum(failed(row, metric) for row in rows) for kind, metric in task.failures.items()}

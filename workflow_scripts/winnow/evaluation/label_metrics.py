@@ -148,6 +148,6 @@ LABELS = Task(
     decodings={"logprob": "By probability", "greedy": "One greedy response", "sampled": "Drawn responses"},
     family=("logprob", "greedy"),
     groups={"source": "Source", "decision": "Label"},
-    failures={"unparsed": "verdict_read", "cut_off": "ended"},
+    failures={"unparsed": None, "cut_off": "ended"},
     tests_reference=True,
 )
