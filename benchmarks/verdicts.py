@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from winnow.core.statistics import bootstrap_interval, drawn_times
-from winnow.evaluation.catalogue import METRICS, PRIMARY
 from winnow.evaluation.estimates import row_values
 from winnow.evaluation.paired import length_controlled, row_differences
 from winnow.evaluation.resampling import BOOTSTRAP_SEED, intervals
-from winnow.evaluation.responses_compared import LEVEL, NO_DIFFERENCE, verdicts
+from winnow.evaluation.review_metrics import REVIEWS
 from winnow.evaluation.seeds import crossed_interval, two_level_draws
-from winnow.evaluation.set_metrics import SET_FUNCTIONS
+from winnow.evaluation.set_metrics import DECISION_FUNCTIONS, RATING_FUNCTIONS
 from winnow.evaluation.set_statistics import decision_statistics, rating_sd, spearman
 from winnow.evaluation.significance import DETECTABLE
+from winnow.evaluation.verdicts import LEVEL, NO_DIFFERENCE, verdicts
 
 Numbers = NDArray[np.float64]
 SHARE, MEAN = "decision_correct", "rouge_l_mean"
@@ -49,7 +49,7 @@ class World:
     @property
     def most(self) -> float:
         """The largest difference that is simulated; a share cannot gain more than what is missing to 1."""
-        return 0.45 if METRICS[self.metric].kind == "share" else 2.0
+        return 0.45 if REVIEWS.metrics[self.metric].kind == "share" else 2.0
 
     @lru_cache  # noqa: B019 - it keeps its five worlds alive, which live as long as the process anyway
     def detectable(self, prompts: int) -> float:
@@ -111,7 +111,7 @@ def rows_of(**values: Numbers) -> list[dict[str, Any]]:
 
 def difference(metric: str, ours: Numbers, theirs: Numbers) -> dict[str, Any]:
     """Return the difference of two runs in a metric, as comparison.json has it."""
-    return row_differences(rows_of(**{metric: ours}), rows_of(**{metric: theirs}), [metric])[metric]
+    return row_differences(rows_of(**{metric: ours}), rows_of(**{metric: theirs}), REVIEWS, [metric])[metric]
 
 
 def holds(interval: Sequence[float], truth: float) -> bool:
@@ -155,7 +155,7 @@ def rates(world: World, prompts: int, simulations: int) -> Rates:
         ours, theirs = world.draw(generator, prompts, world.samples, effect)
         entry = difference(world.metric, ours, theirs)
         alike = world.draw(generator, prompts, world.samples, 0.0)
-        value = row_values(rows_of(**{world.metric: theirs}), [world.metric])[world.metric]
+        value = row_values(rows_of(**{world.metric: theirs}), REVIEWS, [world.metric])[world.metric]
         found[number] = (
             holds(entry["interval"], effect),
             holds(plain(ours, theirs), effect),
@@ -179,17 +179,17 @@ def family(generator: np.random.Generator, prompts: int, runs: int, better: int)
         whether there is a false verdict, whether there would be one without correction, the share of effects found.
     """
     lines: list[dict[str, Any]] = [{"run": "base_clean", "parent": None, "to_base": None, "to_parent": None}]
-    worlds = {metric: WORLDS[0 if METRICS[metric].kind == "share" else 2] for metric in PRIMARY}
+    worlds = {metric: WORLDS[0 if REVIEWS.metrics[metric].kind == "share" else 2] for metric in REVIEWS.primary}
     for run in range(runs):
         ours, theirs = {}, {}
-        for place, metric in enumerate(PRIMARY):
+        for place, metric in enumerate(REVIEWS.primary):
             effect = min(worlds[metric].most, 2 * worlds[metric].detectable(prompts)) if place < better else 0.0
             ours[metric], theirs[metric] = worlds[metric].draw(generator, prompts, 1, effect)
-        entries = row_differences(rows_of(**ours), rows_of(**theirs), PRIMARY)
+        entries = row_differences(rows_of(**ours), rows_of(**theirs), REVIEWS, REVIEWS.primary)
         lines.append({"run": f"run{run}", "parent": "base_clean", "to_base": entries, "to_parent": entries})
-    verdicts({"clean": {"greedy": {"rows": lines}}})
-    nothing = [line["to_base"][metric] for line in lines[1:] for metric in PRIMARY[better:]]
-    effects = [line["to_base"][metric] for line in lines[1:] for metric in PRIMARY[:better]]
+    verdicts({"clean": {"greedy": {"rows": lines}}}, REVIEWS)
+    nothing = [line["to_base"][metric] for line in lines[1:] for metric in REVIEWS.primary[better:]]
+    effects = [line["to_base"][metric] for line in lines[1:] for metric in REVIEWS.primary[:better]]
     return (
         any(entry["verdict"] != NO_DIFFERENCE for entry in nothing),
         any(entry["p"] < LEVEL for entry in nothing),
@@ -257,13 +257,14 @@ def sets_covered(prompts: int, simulations: int) -> dict[str, float]:
     """Return how often the interval of each metric of a whole set has in it what 20,000 papers give."""
     generator = np.random.default_rng(prompts)
     many = rated(np.random.default_rng(0), 20_000)
-    truths = {name: SET_FUNCTIONS[name](many) for name in SETS}
+    truths = {name: function(many, REVIEWS.classes) for name, function in DECISION_FUNCTIONS.items()}
+    truths |= {name: function(many) for name, function in RATING_FUNCTIONS.items() if name in SETS}
     found = dict.fromkeys(SETS, 0)
     for _ in range(simulations):
         rows = rated(generator, prompts)
         papers = [row["prompt_id"] for row in rows]
         made = {"rating_sd": rating_sd(rows, papers), "spearman": spearman(rows, papers)}
-        made |= decision_statistics(rows, papers)
+        made |= decision_statistics(rows, papers, REVIEWS.classes)
         for name, interval in intervals({name: made[name] for name in SETS}, prompts).items():
             truth = truths[name]
             assert truth is not None
@@ -289,8 +290,8 @@ def lines(simulations: int) -> Iterator[str]:
     for runs, better in ((1, 0), (3, 0), (3, 2)):
         generator = np.random.default_rng(runs)
         found = np.mean([family(generator, 50, runs, better) for _ in range(simulations // 2)], axis=0)
-        name = "nothing differs" if not better else f"{better} of {len(PRIMARY)} metrics differ"
-        yield f"| {name} | 50 | {runs * len(PRIMARY)} | {found[0]:.3f} | {found[1]:.3f} | {found[2]:.3f} |"
+        name = "nothing differs" if not better else f"{better} of {len(REVIEWS.primary)} metrics differ"
+        yield f"| {name} | 50 | {runs * len(REVIEWS.primary)} | {found[0]:.3f} | {found[1]:.3f} | {found[2]:.3f} |"
     yield ""
     yield "| seeds | prompts | spread of seeds | interval | two-level bootstrap |"
     yield "|---|---|---|---|---|"

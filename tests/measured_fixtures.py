@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from winnow.evaluation.catalogue import ROW_METRICS
+from winnow.evaluation.review_metrics import REVIEWS
 
 SCALE = (1.0, 3.0, 5.0, 6.0, 8.0, 10.0)
 
@@ -11,7 +11,7 @@ def row(run, prompt, sample, values, *, decoding="greedy", **fields):
     """One row; metrics that are not given are missing."""
     known = {"modality": None if run == "human" else "clean", "year": 2019, "decision": "accept", "predicted": None}
     known |= {"words": 200, "answers": {}, "human_rating": 6.0, "rating_scale": list(SCALE)}
-    values = dict.fromkeys(ROW_METRICS) | values
+    values = dict.fromkeys(REVIEWS.row_metrics) | values
     return {
         "run": run,
         "id": f"{run}/{prompt}/{sample}",

@@ -21,7 +21,9 @@ from winnow.core.tables import (
     write_table,
 )
 from winnow.evaluation.comparison import compare, last_logged, read_measured
+from winnow.evaluation.measured import Measured
 from winnow.evaluation.metrics import heldout_metrics, preference_metrics
+from winnow.evaluation.review_metrics import REVIEWS
 from winnow.numerics.generations import summarize_generations
 from winnow.reporting.accounting import Accounting
 from winnow.reporting.usage import collect
@@ -322,7 +324,13 @@ def _evaluations(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
     training = {name: last_logged(root / "runs" / name / "metrics.jsonl") for name in study.runs}
     runs = list(study.runs.values())
     comparison = compare(
-        study.study, modalities=["clean"], runs=runs, metrics=metrics, measured=measured, training=training
+        study.study,
+        modalities=["clean"],
+        runs=runs,
+        metrics=metrics,
+        measured=measured,
+        training=training,
+        responses=Measured(REVIEWS),
     )
     _json(root / "comparison" / "comparison.json", comparison | compared(study))
     write_generated(root, study, HOSTILE)

@@ -1,8 +1,8 @@
 """Put Base, SFT and DPO side by side: numbers with n and intervals, and paired differences to base and parent.
 
 Inputs: metrics.json and rows.jsonl of each run and of base_<modality> (evaluate_run.py), what was measured of their
-reviews and of people's (measure_responses.py), metrics.jsonl and manifest.json of each training. Outputs:
-comparison.png, differences.png and decisions.png in the plots folder and, last, comparison.json.
+answers and of a reference's (measure_responses.py or measure_labels.py), metrics.jsonl and manifest.json of each
+training. Outputs: comparison.png, differences.png and decisions.png in the plots folder and, last, comparison.json.
 
 Example:
     python workflow_scripts/compare_runs.py --spec '{"study": "demo", "modalities": ["clean"], "runs": [...]}' \
@@ -59,16 +59,20 @@ def main() -> None:
     from winnow.evaluation.measured import read_responses  # noqa: PLC0415 - as said above
     from winnow.evaluation.plots import draw_comparison, draw_decisions, draw_differences  # noqa: PLC0415 - as said above
 
+    manifests = {
+        name: read_json(path) for name, path in named_paths(args.training_manifests, "--training-manifests").items()
+    }
     comparison = compare(
         spec["study"],
         modalities=spec["modalities"],
         runs=runs,
         metrics={name: read_json(metrics[name]) for name in expected},
         measured={name: read_measured(rows[name]) for name in expected},
-        training={name: last_logged(path) for name, path in named_paths(args.training, "--training").items()},
-        manifests={
-            name: read_json(path) for name, path in named_paths(args.training_manifests, "--training-manifests").items()
+        training={
+            name: last_logged(path, manifests.get(name, {}).get("selected_step"))
+            for name, path in named_paths(args.training, "--training").items()
         },
+        manifests=manifests,
         responses=read_responses(args.measured, args.measured_manifest),
     )
     draw_comparison(comparison, args.plots / "comparison.png")

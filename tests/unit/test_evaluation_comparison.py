@@ -16,8 +16,10 @@ from winnow.evaluation.comparison import (
     runs_alike,
     swept_settings,
 )
+from winnow.evaluation.measured import Measured
 from winnow.evaluation.metrics import heldout_metrics, preference_metrics
 from winnow.evaluation.plots import draw_comparison
+from winnow.evaluation.review_metrics import REVIEWS
 
 
 def heldout(*values):
@@ -93,6 +95,11 @@ def test_last_logged_takes_the_last_of_each_kind(tmp_path):
         "eval": {"loss": 2.5, "step": 2},
         "train": {"entropy": 1.0, "loss": 2.0, "step": 2},
     }
+    assert last_logged(tmp_path / "m.jsonl", 1).keys() == {"eval", "train"}  # nothing was measured after that step
+    (tmp_path / "n.jsonl").write_text(
+        "".join(json.dumps({"step": s, "kind": "eval", "f1": s / 10}) + "\n" for s in (1, 2))
+    )
+    assert last_logged(tmp_path / "n.jsonl", 1) == {"eval": {"f1": 0.2, "step": 2}, "selected": {"f1": 0.1, "step": 1}}
 
 
 def _measured(shift):
@@ -113,7 +120,15 @@ def _compared():
         for name, rows in measured.items()
     }
     runs = [run("sft_clean"), run("dpo_clean", stage="dpo", parent="sft_clean", recipe={"beta": 0.1})]
-    return compare("demo", modalities=["clean"], runs=runs, metrics=metrics, measured=measured, training={})
+    return compare(
+        "demo",
+        modalities=["clean"],
+        runs=runs,
+        metrics=metrics,
+        measured=measured,
+        training={},
+        responses=Measured(REVIEWS),
+    )
 
 
 def test_every_run_is_compared_with_base_and_parent():
@@ -142,6 +157,7 @@ def test_rows_are_read_by_what_was_measured(tmp_path):
         {"kind": "heldout", "id": "r1", "nats": 1.0},
         {"kind": "preference", "dataset": "dpo", "id": "x1"},
         {"kind": "preference", "dataset": "other", "id": "x1"},
+        {"kind": "label", "id": "p1", "prompt_id": "p1", "logps": {"sarcastic": -1.0, "not_sarcastic": -2.0}},
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert {name: list(table) for name, table in read_measured(tmp_path / "rows.jsonl").items()} == {

@@ -9,12 +9,16 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
+from test_evaluation_comparison import run as resolved
 
 import measure_labels
 from winnow.core.errors import WinnowError
 from winnow.core.ids import sha256_file, unit_interval
 from winnow.core.tables import PROMPTS, SPLITS, read_rows, write_table
-from winnow.evaluation.labels.measuring import ROW_METRICS
+from winnow.evaluation.comparison import runs_alike
+from winnow.evaluation.label_metrics import LABELS
+from winnow.evaluation.measured import read_responses
+from winnow.evaluation.responses_compared import compare_responses
 
 ANSWERS = {"sarcastic": "Yes", "not_sarcastic": "No"}
 CLASSES = ["sarcastic", "not_sarcastic"]
@@ -133,7 +137,7 @@ def test_there_is_a_row_for_every_answer_in_order(measured):
     wanted |= {f"{run}/{prompt}/{sample}" for run, prompt, sample in TEXTS}
     wanted |= {f"tfidf_logistic/{prompt}" for prompt in HELD_OUT}
     assert list(rows) == sorted(wanted)
-    assert {tuple(row["values"]) for row in rows.values()} == {tuple(sorted(ROW_METRICS))}
+    assert {tuple(row["values"]) for row in rows.values()} == {tuple(sorted(LABELS.row_metrics))}
     assert {(row["prompt_id"], row["decision"], row["source"]) for row in rows.values()} == {
         (prompt, *given) for prompt, given in HELD_OUT.items()
     }
@@ -334,3 +338,21 @@ def test_files_of_another_run_or_corpus_are_refused(tmp_path):
     write_table(tmp_path / "splits.parquet", list(read_rows(tmp_path / "splits.parquet"))[1:], SPLITS, ["prompt_id"])
     with pytest.raises(WinnowError, match=r"1 prompts are in it or in prompts\.parquet alone, a00 among them"):
         measure(arguments)
+
+
+def test_what_was_measured_is_compared(measured):
+    folder, _, _ = measured
+    runs = [resolved("sft_clean")]
+    read = read_responses(folder / "measured.jsonl", folder / "measured.manifest.json")
+    found = compare_responses(read, modalities=["clean"], runs=runs, alike=runs_alike(runs))
+    by_probability = found["decisions"]["clean"]["logprob"]["rows"]["sft_clean"]
+    assert by_probability["confusion"] == {
+        "sarcastic": {"sarcastic": 1, "not_sarcastic": 0, "unparsed": 0},
+        "not_sarcastic": {"sarcastic": 1, "not_sarcastic": 0, "unparsed": 1},
+    }
+    _, sft = found["responses"]["clean"]["logprob"]["rows"]
+    # Equal probabilities are no verdict.
+    assert sft["failures"] == {"unparsed": 1, "cut_off": 0}
+    assert sft["to_reference"]["decision_correct"]["n"] == 3
+    _, sft = found["responses"]["clean"]["sampled"]["rows"]
+    assert (sft["n"], sft["failures"], sft["values"]["accuracy"]["value"]) == (2, {"unparsed": 0, "cut_off": 1}, 0.5)

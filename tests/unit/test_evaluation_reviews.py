@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from winnow.evaluation.catalogue import METRICS, PRIMARY, ROW_METRICS, SET_METRICS
+from winnow.evaluation.review_metrics import REVIEWS
 from winnow.evaluation.reviews import copying, decisions, genericness, ratings, specificity
 from winnow.evaluation.reviews.decisions import RatedPaper
 from winnow.evaluation.reviews.generated import pass_rate
 from winnow.evaluation.reviews.similarity import other_papers, rouge_l
 from winnow.evaluation.reviews.words import length_ratio, words
-from winnow.evaluation.set_metrics import SET_FUNCTIONS
+from winnow.evaluation.set_metrics import DECISION_FUNCTIONS, RATING_FUNCTIONS
 
 TEN = tuple(float(rating) for rating in range(1, 11))
 OF_2020 = (1.0, 3.0, 6.0, 8.0)
@@ -29,13 +29,28 @@ def test_the_catalogue_is_complete_and_its_family_is_short():
         checklist_pass_rate_second rouge_l_max rouge_l_mean
         rouge_l_shuffled specificity references_per_100 numbers_per_100 quotes_per_100 citations_per_100
         similarity_to_others copied_from_paper copied_from_training tokens words length_ratio mean_entropy"""
-    assert set(ROW_METRICS) == set(wanted.split())
-    assert set(SET_METRICS) == {*SET_FUNCTIONS, "wasserstein_to_human", "distinct_2", "self_bleu"}
-    assert PRIMARY == ("valid_format", "rating_error", "decision_correct", "checklist_pass_rate", "rouge_l_mean")
-    assert all(METRICS[name].better for name in PRIMARY)  # a verdict needs a direction
-    for metric in METRICS.values():
+    assert set(REVIEWS.row_metrics) == set(wanted.split())
+    of_texts, of_labels = {"distinct_2", "self_bleu"}, {"f1_positive", "precision_positive", "recall_positive"}
+    of_rows = {*DECISION_FUNCTIONS, *RATING_FUNCTIONS, "wasserstein_to_human"} - of_labels
+    assert set(REVIEWS.set_metrics) == of_rows | of_texts
+    assert REVIEWS.primary == (
+        "valid_format",
+        "rating_error",
+        "decision_correct",
+        "checklist_pass_rate",
+        "rouge_l_mean",
+    )
+    assert all(REVIEWS.metrics[name].better for name in REVIEWS.primary)  # a verdict needs a direction
+    for metric in REVIEWS.metrics.values():
         assert metric.about.endswith(".")
-        assert metric.as_dict().keys() == {"title", "unit", "better", "kind", "about", "primary"}
+        assert REVIEWS.described_metrics()[metric.name].keys() == {
+            "title",
+            "unit",
+            "better",
+            "kind",
+            "about",
+            "primary",
+        }
 
 
 # Ratings.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from winnow.evaluation import set_metrics
-from winnow.evaluation.set_metrics import SET_FUNCTIONS
+from winnow.evaluation.set_metrics import DECISION_FUNCTIONS, RATING_FUNCTIONS
 
+CLASSES = ("accept", "reject")
 TEN = list(map(float, range(1, 11)))
 
 
@@ -51,41 +52,41 @@ def test_decisions_agree_with_scikit_learn(unread):
                 "balanced_accuracy": balanced_accuracy_score(truth, said),
                 "predicted_positive_rate": np.mean([answer == "accept" for answer in said]),
             }
-        assert {name: SET_FUNCTIONS[name](rows) for name in wanted} == pytest.approx(wanted)
+        assert {name: DECISION_FUNCTIONS[name](rows, CLASSES) for name in wanted} == pytest.approx(wanted)
 
 
 def test_the_confusion_by_hand_and_unread_is_never_right():
     rows = [row(7.0), row(7.0), row(3.0), row(None), row(8.0, decision="reject"), row(9.0, decision=None)]
-    assert set_metrics.confusion(rows) == {
+    assert set_metrics.confusion(rows, CLASSES) == {
         "accept": {"accept": 2, "reject": 1, "unparsed": 1},
         "reject": {"accept": 1, "reject": 0, "unparsed": 0},
     }
-    assert set_metrics.accuracy(rows) == 0.4
+    assert set_metrics.accuracy(rows, CLASSES) == 0.4
     # A model that answers nothing, and one that answers wrongly each time, are right equally often.
     silent = [row(None), row(None, decision="reject")]
     wrong = [row(1.0), row(9.0, decision="reject")]
     for name in ("accuracy", "macro_f1", "balanced_accuracy"):
-        assert SET_FUNCTIONS[name](silent) == SET_FUNCTIONS[name](wrong) == 0
-    assert set_metrics.mcc(silent) == 0
-    assert set_metrics.mcc(wrong) == -1
+        assert DECISION_FUNCTIONS[name](silent, CLASSES) == DECISION_FUNCTIONS[name](wrong, CLASSES) == 0
+    assert set_metrics.mcc(silent, CLASSES) == 0
+    assert set_metrics.mcc(wrong, CLASSES) == -1
 
 
 def test_always_yes_has_the_known_numbers():
     """DOMAIN's guard of F1: of always accepting, F1 of accept is 2p / (1 + p), and nothing else is above chance."""
     rows = [row(10.0, decision="accept" if number < 3 else "reject") for number in range(10)]
-    assert set_metrics.accuracy(rows) == 0.3
-    assert set_metrics.macro_f1(rows) == pytest.approx((2 * 0.3 / 1.3 + 0) / 2)
-    assert set_metrics.balanced_accuracy(rows) == 0.5
-    assert set_metrics.mcc(rows) == 0
-    assert set_metrics.predicted_positive_rate(rows) == 1
+    assert set_metrics.accuracy(rows, CLASSES) == 0.3
+    assert set_metrics.macro_f1(rows, CLASSES) == pytest.approx((2 * 0.3 / 1.3 + 0) / 2)
+    assert set_metrics.balanced_accuracy(rows, CLASSES) == 0.5
+    assert set_metrics.mcc(rows, CLASSES) == 0
+    assert set_metrics.predicted_positive_rate(rows, CLASSES) == 1
 
 
 def test_one_class_alone_says_nothing_of_telling_them_apart():
     for name in ("macro_f1", "mcc", "balanced_accuracy"):
-        assert SET_FUNCTIONS[name]([row(7.0), row(3.0)]) is None
-    for function in SET_FUNCTIONS.values():
-        assert function([]) is None
-        assert function([row(None, decision=None)]) is None
+        assert DECISION_FUNCTIONS[name]([row(7.0), row(3.0)], CLASSES) is None
+    for rows in ([], [row(None, decision=None)]):
+        assert {function(rows, CLASSES) for function in DECISION_FUNCTIONS.values()} == {None}
+        assert {function(rows) for function in RATING_FUNCTIONS.values()} == {None}
 
 
 def test_ranks_agree_with_scipy():

@@ -32,7 +32,8 @@ def test_the_arm_with_the_best_validation_number_is_chosen_and_its_cost_shown():
     # What held-out numbers say is not even an argument: 0.5 may be best there.
     (record,) = decide(runs, training)
     assert (record["entry"], record["keys"], record["chosen"]) == ("dpo_clean", ["beta"], "dpo_clean-beta0.1")
-    assert record["by"] == {"metric": "rewards/accuracies", "best": "highest", "rows": "validation"}
+    words = "the highest rewards/accuracies on validation rows"
+    assert record["by"] == {"metric": "rewards/accuracies", "best": "highest", "rows": "validation", "words": words}
     assert "highest rewards/accuracies on validation rows (0.8, 40 rows)" in record["why"]
     assert "the next, dpo_clean-beta0.05, has 0.7" in record["why"]
     chosen = next(one for one in record["candidates"] if one["run"] == record["chosen"])
@@ -94,3 +95,66 @@ def test_the_order_of_runs_does_not_matter(order):
     runs = [arm(0.05), arm(0.1), arm(0.2)][::order]
     (record,) = decide(runs, {one.name: logged(0.75) for one in runs})
     assert record["chosen"] == "dpo_clean-beta0.2"
+
+
+def watching(beta, seed=1, **settings):
+    watched = {"metric": "macro_f1/gen", "mode": "max", "patience": 2, "min_delta": 0.0, "guard": GUARD}
+    recipe = {"beta": beta, "early_stopping": watched | settings, "best_by": None}
+    name = f"dpo_clean-beta{beta}" + (f"-seed{seed}" if seed > 1 else "")
+    return run(name, stage="dpo", parent="sft_clean", seed=seed, recipe=recipe)
+
+
+GUARD = {"metric": "predicted_positive_rate/gen", "min": 0.2, "max": 0.8}
+
+
+def scored(macro_f1, rate, accuracy=0.5):
+    return logged(accuracy, **{"macro_f1/gen": macro_f1, "predicted_positive_rate/gen": rate})
+
+
+def test_what_the_recipe_watches_decides_and_arms_outside_its_guard_lose():
+    runs = [watching(0.05), watching(0.1), watching(0.2), watching(0.5)]
+    # The first is best and says "Yes" to nearly all; by the accuracy of rewards the third would be chosen.
+    numbers = [scored(0.9, 0.95), scored(0.7, 0.5), scored(0.6, 0.5, 0.99), logged(0.6)]
+    (record,) = decide(runs, {one.name: number for one, number in zip(runs, numbers, strict=True)})
+    assert record["chosen"] == "dpo_clean-beta0.1"
+    assert record["by"]["words"] == (
+        "the highest macro_f1/gen on validation rows, of the arms with predicted_positive_rate/gen from 0.2 to 0.8 "
+        "(early_stopping of the recipe)"
+    )
+    assert record["why"] == (
+        "it has the highest macro_f1/gen on validation rows (0.7); the next, dpo_clean-beta0.2, has 0.6; 1 without "
+        "that number could not be chosen; 1 not with predicted_positive_rate/gen from 0.2 to 0.8 could not be chosen"
+    )
+    assert [one["guarded"] for one in record["candidates"]] == [False, True, True, False]
+    assert record["candidates"][0]["validation"]["macro_f1/gen"] == 0.9
+
+
+def test_best_by_goes_before_early_stopping_and_the_lowest_may_be_best():
+    runs = [
+        run(one.name, stage="dpo", recipe=one.recipe | {"best_by": {"metric": "margin/gen", "mode": "min"}})
+        for one in (watching(0.05), watching(0.1))
+    ]
+    training = {runs[0].name: logged(0.5, **{"margin/gen": 0.1}), runs[1].name: logged(0.9, **{"margin/gen": 0.3})}
+    (record,) = decide(runs, training)
+    assert (record["chosen"], record["by"]["metric"]) == ("dpo_clean-beta0.05", "margin/gen")
+    assert record["by"]["words"] == "the lowest margin/gen on validation rows (best_by of the recipe)"
+
+
+def test_the_step_whose_weights_are_kept_is_what_counts():
+    runs = [watching(0.05), watching(0.1)]
+    training = {runs[0].name: scored(0.5, 0.5) | {"selected": scored(0.8, 0.5)["eval"]}, runs[1].name: scored(0.7, 0.5)}
+    (record,) = decide(runs, training)
+    assert record["chosen"] == "dpo_clean-beta0.05"
+
+
+def test_a_guard_holds_for_every_seed_and_recipes_that_watch_other_things_go_by_their_stage():
+    runs = [watching(0.05), watching(0.05, 2), watching(0.1), watching(0.1, 2)]
+    numbers = [scored(0.9, 0.0), scored(0.9, 1.0), scored(0.4, 0.3), scored(0.4, 0.7)]
+    training = {one.name: number for one, number in zip(runs, numbers, strict=True)}
+    (record,) = decide(runs, training)
+    assert record["chosen"] == "dpo_clean-beta0.1"
+    (record,) = decide([*runs[:2], watching(0.1, metric="loss", mode="min", guard=None)], training)
+    assert record["by"]["metric"] == "rewards/accuracies"
+    (record,) = decide([watching(0.05), watching(0.1)], dict.fromkeys(training, scored(0.9, 0.9)))
+    assert record["chosen"] is None
+    assert record["why"].startswith("no arm is chosen: none is with predicted_positive_rate/gen from 0.2 to 0.8")

@@ -23,23 +23,35 @@ _UNTRAINED: dict[str, Any] = {"stage": "base", "seeds": [], "swept": {}, "traini
 
 
 def read_measured(path: Path) -> dict[str, dict[str, Row]]:
-    """Return the rows of a rows.jsonl by what was measured: heldout, sample or preferences/<dataset> → id → row."""
+    """Return the rows of a rows.jsonl by what was measured: heldout, sample or preferences/<dataset> → id → row.
+
+    Lines of kind "label" are passed over.
+    """
     tables: dict[str, dict[str, Row]] = {"heldout": {}}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
+            if row["kind"] == "label":  # measured.jsonl has what follows from them
+                continue
             name = f"preferences/{row['dataset']}" if row["kind"] == "preference" else row["kind"]
             tables.setdefault(name, {})[row["id"]] = row
     return tables
 
 
-def last_logged(path: Path) -> dict[str, Any]:
-    """Return the last train and the last eval line of a run's metrics.jsonl, by kind."""
+def last_logged(path: Path, selected_step: int | None = None) -> dict[str, Any]:
+    """Return the last train and the last eval line of a run's metrics.jsonl, by kind.
+
+    Args:
+        path: metrics.jsonl.
+        selected_step: the step whose weights are kept, where that need not be the last: its eval line is `selected`.
+    """
     last: dict[str, Any] = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            last[row["kind"]] = {**last.get(row["kind"], {}), **row}
+            selected = ["selected"] if row["kind"] == "eval" and row["step"] == selected_step else []
+            for kind in (row["kind"], *selected):
+                last[kind] = {**last.get(kind, {}), **row}
     return {kind: {key: row[key] for key in sorted(row) if key != "kind"} for kind, row in sorted(last.items())}
 
 
@@ -150,7 +162,7 @@ def compare(
     metrics: Mapping[str, Mapping[str, Any]],
     measured: Mapping[str, Mapping[str, RowsById]],
     training: Mapping[str, Mapping[str, Any]],
-    responses: Measured | None = None,
+    responses: Measured,
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return all of comparison.json. In its tables the base model is first, then the runs, each after its parent.
@@ -162,7 +174,7 @@ def compare(
         metrics: metrics.json of each run and of `base_<modality>`.
         measured: `read_measured` of the same.
         training: `last_logged` of each run.
-        responses: what was measured of generated reviews; None where none were generated.
+        responses: what was measured of what the runs answered.
         manifests: manifest.json of each run's training, whose alarms decide with in a sweep.
     """
     alike, swept = runs_alike(runs), swept_settings(runs)
@@ -194,7 +206,7 @@ def compare(
         "bootstrap": {"seed": BOOTSTRAP_SEED, "resampled": "prompts", "level": 0.95},
         "modalities": tables,
         "sweeps": decide_sweeps(runs, alike, swept, training, manifests or {}),
-        **compare_responses(responses or Measured(), modalities=modalities, runs=runs, alike=alike),
+        **compare_responses(responses, modalities=modalities, runs=runs, alike=alike),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from winnow.core.statistics import bootstrap_interval
-from winnow.evaluation.catalogue import METRICS, ROW_METRICS
+from winnow.evaluation.catalogue import Kind, Task
 from winnow.evaluation.estimates import FEW_PROMPTS
 from winnow.evaluation.measured import Row, prompts_of
 from winnow.evaluation.resampling import (
@@ -79,24 +79,24 @@ def length_controlled(differences: Numbers, lengths: Numbers) -> dict[str, Any] 
     return {"value": rounded(value), "interval": bounds(intervals({"": intercept}, len(lengths))[""])}
 
 
-def _tested(name: str, ours: tuple[Numbers, Numbers], theirs: tuple[Numbers, Numbers], differences: Numbers) -> Tested:
+def _tested(kind: Kind, ours: tuple[Numbers, Numbers], theirs: tuple[Numbers, Numbers], differences: Numbers) -> Tested:
     """Return McNemar's test for shares of one row per prompt, and that of exchanged runs otherwise.
 
     Args:
-        name: of the metric.
+        kind: of the metric.
         ours: sums and counts of each prompt that both have.
         theirs: the same of the other run.
         differences: of their means.
     """
     single = all((counts == 1).all() for _, counts in (ours, theirs))
-    if METRICS[name].kind == "share" and single:
+    if kind == "share" and single:
         return mcnemar(ours[0], theirs[0])
     return sign_flip(differences)
 
 
-def _difference_interval(name: str, differences: Numbers, drawn: Numbers | None) -> tuple[float, float] | None:
+def _difference_interval(kind: Kind, differences: Numbers, drawn: Numbers | None) -> tuple[float, float] | None:
     """Return the interval of a mean difference: resampled, or Student's with few prompts."""
-    if METRICS[name].kind == "share" and not differences.any():
+    if kind == "share" and not differences.any():
         return never_different_interval(len(differences))
     if len(differences) < FEW_PROMPTS or drawn is None:
         return t_interval(differences, float(differences.mean()))
@@ -104,18 +104,27 @@ def _difference_interval(name: str, differences: Numbers, drawn: Numbers | None)
 
 
 def row_differences(
-    ours: Sequence[Row], theirs: Sequence[Row], names: Sequence[str] = ROW_METRICS
+    ours: Sequence[Row], theirs: Sequence[Row], task: Task, names: Sequence[str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Return the mean over prompts of our mean minus theirs, for each metric.
 
     A prompt that has no value on one side is left out, and counted.
+
+    Args:
+        ours: rows of our run.
+        theirs: of the other.
+        task: whose metrics they are.
+        names: of the metrics; None is all that rows have.
 
     Returns:
         metric → n (our rows that went in), prompts, left_out (prompts), value, interval, test, p, mde, few_prompts,
         length_controlled, for McNemar's test only_ours and only_theirs, for ratings p_wilcoxon.
     """
     prompts = prompts_of([*ours, *theirs])
-    lengths = mean_log_words(ours, prompts) - mean_log_words(theirs, prompts)
+    names = task.row_metrics if names is None else names
+    # Answers that are a single word have no length to hold equal.
+    by_length = [name for name in names if name in LENGTH_CONTROLLED]
+    lengths = mean_log_words(ours, prompts) - mean_log_words(theirs, prompts) if by_length else np.empty(0)
     sides = {name: (totals_by_prompt(ours, prompts, name), totals_by_prompt(theirs, prompts, name)) for name in names}
     both = {name: (a[1] > 0) & (b[1] > 0) for name, (a, b) in sides.items()}
     apart = {name: np.nan_to_num(divided(*a) - divided(*b)) * both[name] for name, (a, b) in sides.items()}
@@ -129,12 +138,13 @@ def row_differences(
         entry |= _NOTHING | {"few_prompts": used < FEW_PROMPTS}
         if used:
             differences = apart[name][told]
+            kind = task.metrics[name].kind
             test = _tested(
-                name, (our_sums[told], our_counts[told]), (their_sums[told], their_counts[told]), differences
+                kind, (our_sums[told], our_counts[told]), (their_sums[told], their_counts[told]), differences
             )
             entry |= {
                 "value": rounded(float(differences.mean())),
-                "interval": bounds(_difference_interval(name, differences, drawn.get(name))),
+                "interval": bounds(_difference_interval(kind, differences, drawn.get(name))),
                 "test": test.name,
                 "p": rounded(test.p),
                 "mde": rounded(minimum_detectable(standard_error(differences))),
@@ -143,22 +153,25 @@ def row_differences(
                 entry |= {"only_ours": test.only_ours, "only_theirs": test.only_theirs}
             if name in WITH_WILCOXON:
                 entry["p_wilcoxon"] = rounded(wilcoxon_p(differences))
-            if name in LENGTH_CONTROLLED:
+            if name in by_length:
                 entry["length_controlled"] = length_controlled(differences, lengths[told])
         found[name] = entry
     return found
 
 
-def set_differences(ours: Sequence[Row], theirs: Sequence[Row], human: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def set_differences(
+    ours: Sequence[Row], theirs: Sequence[Row], reference: Sequence[Row], task: Task
+) -> dict[str, dict[str, Any]]:
     """Return our metrics of whole sets minus theirs, prompts drawn for both at once. They have no test and no verdict.
 
     Args:
         ours: rows of our run.
         theirs: of the other.
-        human: the human reviews of the same prompts.
+        reference: rows of the task's reference for the same prompts.
+        task: whose metrics they are.
     """
     prompts = prompts_of([*ours, *theirs])
-    mine, other = (set_statistics(rows, human, prompts) for rows in (ours, theirs))
+    mine, other = (set_statistics(rows, reference, prompts, task) for rows in (ours, theirs))
     statistics: dict[str, Statistic] = {name: difference_of(mine[name], other[name]) for name in mine}
     drawn = resample(statistics, len(prompts)) if len(prompts) > 1 else {}
     found = {}
@@ -179,6 +192,8 @@ def set_differences(ours: Sequence[Row], theirs: Sequence[Row], human: Sequence[
     return found
 
 
-def paired_differences(ours: Sequence[Row], theirs: Sequence[Row], human: Sequence[Row]) -> Mapping[str, Any]:
+def paired_differences(
+    ours: Sequence[Row], theirs: Sequence[Row], reference: Sequence[Row], task: Task
+) -> Mapping[str, Any]:
     """Return every difference of one run to another; see `row_differences` and `set_differences`."""
-    return row_differences(ours, theirs) | set_differences(ours, theirs, human)
+    return row_differences(ours, theirs, task) | set_differences(ours, theirs, reference, task)

@@ -1,4 +1,4 @@
-"""The comparison as pictures: likelihoods, differences of generated reviews with verdicts, and decisions."""
+"""The comparison as pictures: likelihoods, differences of responses with verdicts, and decisions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from winnow.core.files import replacing
+from winnow.evaluation.measured import TASKS
+from winnow.evaluation.set_metrics import UNPARSED
 
 COLOURS = {"base": "#7a828e", "sft": "#2f6fb7", "dpo": "#b4581a"}
 
@@ -51,13 +53,15 @@ def draw_comparison(comparison: Mapping[str, Any], path: Path) -> None:
 
 
 def _lines(comparison: Mapping[str, Any], modality: str, decoding: str) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return each run's differences: to its parent, and to the base model where that is another."""
-    found = []
+    """Return each run's differences: to its parent, to the base model where that is another, and to the reference."""
+    found, reference = [], comparison["task"]["reference_title"]
     for row in comparison["responses"].get(modality, {}).get(decoding, {}).get("rows", []):
         if row["to_parent"] is not None:
             found.append((f"{row['run']} − {row['parent']}", row["stage"], row["to_parent"]))
         if row["to_base"] is not None and row["parent"] != f"base_{modality}":
             found.append((f"{row['run']} − base", row["stage"], row["to_base"]))
+        if row.get("to_reference") is not None:
+            found.append((f"{row['run']} − {reference}*", row["stage"], row["to_reference"]))
     return found
 
 
@@ -81,7 +85,8 @@ def _nothing(path: Path, words: str) -> None:
 def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
     """Write a PNG with a forest plot of each primary metric: differences, intervals, and verdicts in words.
 
-    Filled marks are differences that the family of tests shows; the line at 0 is no difference.
+    Filled marks are differences that the family of tests shows, or for a star its own uncorrected test; the line at 0
+    is no difference.
     """
     panels = [panel for panel in _panels(comparison, "responses") if _lines(comparison, *panel)]
     if not panels:
@@ -89,7 +94,8 @@ def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
         return
     names = comparison["family"]["metrics"]
     tallest = max(len(_lines(comparison, *panel)) for panel in panels)
-    size = (1.6 + 3.0 * len(names), (1.2 + 0.4 * tallest) * len(panels))
+    longest = max(len(label) for panel in panels for label, _, _ in _lines(comparison, *panel))
+    size = (max(1.6, 0.075 * longest) + 3.0 * len(names), (1.2 + 0.4 * tallest) * len(panels))
     figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
     grid = figure.subplots(len(panels), len(names), squeeze=False)
     for line, (modality, decoding) in zip(grid, panels, strict=True):
@@ -100,7 +106,9 @@ def draw_differences(comparison: Mapping[str, Any], path: Path) -> None:
             hint = {"higher": "→ better", "lower": "← better"}.get(metric["better"], "")
             axes.set_title(f"{metric['title']}\n{hint}".strip(), fontsize=9)
             if column == 0:
-                axes.set_ylabel(f"{modality}, {decoding}", fontsize=9)
+                axes.set_ylabel(f"{modality}: {comparison['task']['decodings'][decoding]}", fontsize=9)
+    if any(label.endswith("*") for panel in panels for label, _, _ in _lines(comparison, *panel)):
+        figure.supxlabel("* by a test of its own, not corrected for the number of tests", fontsize=8)
     _save(figure, path)
 
 
@@ -128,35 +136,37 @@ def _forest(axes: Axes, rows: Sequence[tuple[str, str, Mapping[str, Any]]], *, l
 
 
 def draw_decisions(comparison: Mapping[str, Any], path: Path) -> None:
-    """Write a PNG with the confusion matrix of each run: the venue's decision by what the rating says, or unparsed."""
-    panels = _panels(comparison, "decisions")
+    """Write a PNG with the confusion matrix of the reference and of each run: what is so by what was answered."""
+    task, panels = comparison["task"], _panels(comparison, "decisions")
     if not panels:
-        _nothing(path, "no held-out paper has a decision")
+        _nothing(path, f"no held-out {task['item']} has a decision")
         return
+    baseline = TASKS[task["name"]].reference_baseline
     tables = [comparison["decisions"][modality][decoding] for modality, decoding in panels]
-    matrices = [{"human": table["baselines"]["human_leave_one_out"], **table["rows"]} for table in tables]
+    matrices = [{task["reference_title"]: table["baselines"][baseline], **table["rows"]} for table in tables]
     widest = max(map(len, matrices))
     figure = Figure(figsize=(2.5 * widest, 2.1 * len(panels)), dpi=110, layout="constrained", facecolor="white")
     grid = figure.subplots(len(panels), widest, squeeze=False)
+    titles = task["class_titles"] | {UNPARSED: UNPARSED}
     for line, (modality, decoding), runs in zip(grid, panels, matrices, strict=True):
         for axes in line[len(runs) :]:
             axes.set_axis_off()
         for axes, (run, found) in zip(line, runs.items(), strict=False):
-            _matrix(axes, found)
-            axes.set_title(f"{modality}, {decoding}\n{run}", fontsize=8)
+            _matrix(axes, found["confusion"], titles)
+            axes.set_title(f"{modality}: {task['decodings'][decoding]}\n{run}", fontsize=8)
     _save(figure, path)
 
 
-def _matrix(axes: Axes, found: Mapping[str, Any]) -> None:
-    """Draw counts, each cell as dark as its share of the papers of its row."""
-    decisions, answers = list(found["confusion"]), list(found["confusion"]["accept"])
-    counts = [[found["confusion"][decision][answer] for answer in answers] for decision in decisions]
+def _matrix(axes: Axes, confusion: Mapping[str, Mapping[str, int]], titles: Mapping[str, str]) -> None:
+    """Draw counts, each cell as dark as its share of its row."""
+    counts = [list(answers.values()) for answers in confusion.values()]
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
             colour = "white" if shares[y][x] > 0.6 else "black"
             axes.text(x, y, str(count), ha="center", va="center", color=colour, fontsize=9)
+    answers = [titles[answer].replace(" ", "\n") for answer in next(iter(confusion.values()))]
     axes.set_xticks(range(len(answers)), answers, fontsize=7)
-    axes.set_yticks(range(len(decisions)), decisions, fontsize=7)
+    axes.set_yticks(range(len(counts)), [titles[decision] for decision in confusion], fontsize=7)
     axes.tick_params(length=0)

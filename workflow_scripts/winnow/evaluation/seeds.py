@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from winnow.core.statistics import drawn_times, t_quantile
-from winnow.evaluation.catalogue import ROW_METRICS
+from winnow.evaluation.catalogue import Task
 from winnow.evaluation.measured import Row, prompts_of
 from winnow.evaluation.resampling import BOOTSTRAP_SEED, Numbers, bounds, divided, rounded, totals_by_prompt
 
@@ -67,11 +67,14 @@ def _by_prompt(rows: Sequence[Row], prompts: Sequence[str], metric: str) -> Numb
     return divided(*totals_by_prompt(rows, prompts, metric))
 
 
-def over_seeds(runs: Sequence[Sequence[Row]], base: Sequence[Row] | None = None) -> dict[str, dict[str, Any]]:
+def over_seeds(
+    runs: Sequence[Sequence[Row]], task: Task, base: Sequence[Row] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return each metric's mean over seeds, or its mean difference to a base model.
 
     Args:
         runs: the rows of each seed.
+        task: whose metrics they are.
         base: rows of the model that is subtracted, prompt by prompt.
 
     Returns:
@@ -80,7 +83,7 @@ def over_seeds(runs: Sequence[Sequence[Row]], base: Sequence[Row] | None = None)
     """
     prompts = prompts_of(row for rows in runs for row in rows)
     tables = {}
-    for name in ROW_METRICS:
+    for name in task.row_metrics:
         table = np.stack([_by_prompt(rows, prompts, name) for rows in runs])
         tables[name] = table if base is None else table - _by_prompt(base, prompts, name)
     drawn = two_level_draws(tables)

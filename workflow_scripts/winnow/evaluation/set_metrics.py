@@ -1,10 +1,10 @@
 """Metrics of all responses of one run and decoding, from rows of measured.jsonl: pure, and quick enough to resample.
 
-A row is a response, also where a paper has several: so a model that answers once, one that answers k times and a human
-reviewer are measured alike. A human row is held against the other reviewers of its paper. Rows of papers without a
-decision (or whose scale has no threshold) are not counted for decisions, those of unrated papers not for ratings.
+A row is a response, also where a prompt has several: so a model that answers once, one that answers k times and a human
+reviewer are measured alike. A human row is held against the other reviewers of its paper. Rows without a decision (or
+whose scale has no threshold) are not counted for decisions, those of unrated papers not for ratings.
 
-`SET_FUNCTIONS` names those that need nothing but rows.
+`DECISION_FUNCTIONS` need rows and classes, the positive one first, `RATING_FUNCTIONS` rows alone.
 """
 
 import math
@@ -16,78 +16,112 @@ import numpy as np
 
 Row = Mapping[str, Any]
 Confusion = dict[str, dict[str, int]]
+Classes = Sequence[str]
 
-DECISIONS = ("accept", "reject")
-ANSWERS = ("accept", "reject", "unparsed")
+UNPARSED = "unparsed"
 
 
-def confusion(rows: Iterable[Row]) -> Confusion:
-    """Return how often each venue decision (outer key) met each answer: accept, reject, or unparsed, never right."""
-    counts = {decision: dict.fromkeys(ANSWERS, 0) for decision in DECISIONS}
+def confusion(rows: Iterable[Row], classes: Classes) -> Confusion:
+    """Return how often each decision (outer key) met each answer: one of the classes, or unparsed, never right."""
+    counts = {decision: dict.fromkeys((*classes, UNPARSED), 0) for decision in classes}
     for row in rows:
         if row["values"]["decision_correct"] is not None:
-            counts[row["decision"]][row["predicted"] or "unparsed"] += 1
+            counts[row["decision"]][row["predicted"] or UNPARSED] += 1
     return counts
 
 
-def _cells(rows: Iterable[Row]) -> list[list[int]]:
-    """Return the counts of `confusion`, rows being decisions and columns answers."""
-    counts = confusion(rows)
-    return [[counts[decision][answer] for answer in ANSWERS] for decision in DECISIONS]
+def _cells(rows: Iterable[Row], classes: Classes) -> list[list[int]]:
+    """Return the counts of `confusion`, rows being decisions and columns answers. Shape: [2, 3]."""
+    return [list(answers.values()) for answers in confusion(rows, classes).values()]
 
 
-def accuracy(rows: Sequence[Row]) -> float | None:
-    """Return the share of decisions that are right; None without a decided paper."""
-    cells = _cells(rows)
+def accuracy(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the share of decisions that are right; None without a decided row."""
+    cells = _cells(rows, classes)
     total = sum(map(sum, cells))
     return (cells[0][0] + cells[1][1]) / total if total else None
 
 
-def macro_f1(rows: Sequence[Row]) -> float | None:
-    """Return the mean of the F1 of accept and of reject; None unless there are papers of both.
+def macro_f1(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the mean of the F1 of both classes; None unless there are rows of both.
 
-    An F1 is 2·right / (papers of the class + answers of the class); a class that is never answered has 0.
+    An F1 is 2·right / (rows of the class + answers of the class); a class that is never answered has 0.
 
-    Reference: scikit-learn's f1_score with labels accept and reject, macro average. Written out here, as the next two
+    Reference: scikit-learn's f1_score with the labels of both classes, macro average. Written out here, as the others
     are, because a bootstrap calls them ten thousand times and scikit-learn takes a millisecond for each.
     """
-    cells = _cells(rows)
+    cells = _cells(rows, classes)
     if not all(map(sum, cells)):
         return None
     scores = [2 * cells[k][k] / (sum(cells[k]) + cells[0][k] + cells[1][k]) for k in range(2)]
     return sum(scores) / 2
 
 
-def mcc(rows: Sequence[Row]) -> float | None:
+def _positive(rows: Sequence[Row], classes: Classes) -> tuple[int, int, int]:
+    """Return the rows of the positive class that are answered rightly, all of them, and all positive answers."""
+    cells = _cells(rows, classes)
+    return cells[0][0], sum(cells[0]), cells[0][0] + cells[1][0]
+
+
+def f1_positive(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the F1 of the positive class; None where there are neither rows nor answers of it.
+
+    It is 2p / (1 + p) for who always gives that answer, p being the share of the class.
+
+    Reference: scikit-learn's f1_score.
+    """
+    right, of_class, answers = _positive(rows, classes)
+    return 2 * right / (of_class + answers) if of_class + answers else None
+
+
+def precision_positive(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the share of positive answers that is right; None without one.
+
+    Reference: scikit-learn's precision_score.
+    """
+    right, _, answers = _positive(rows, classes)
+    return right / answers if answers else None
+
+
+def recall_positive(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the share of the positive class that is found; None without a row of it.
+
+    Reference: scikit-learn's recall_score.
+    """
+    right, of_class, _ = _positive(rows, classes)
+    return right / of_class if of_class else None
+
+
+def mcc(rows: Sequence[Row], classes: Classes) -> float | None:
     """Return Matthews' correlation of answers and decisions: 0 if all answers are alike, None without both classes.
 
     Source: Gorodkin 2004 (R_K, for three answers), which is Matthews 1975 where every answer could be read.
     Reference: scikit-learn's matthews_corrcoef.
     """
-    cells = _cells(rows)
+    cells = _cells(rows, classes)
     if not all(map(sum, cells)):
         return None
     total, right = sum(map(sum, cells)), cells[0][0] + cells[1][1]
-    papers, answers = [*map(sum, cells), 0], [cells[0][k] + cells[1][k] for k in range(3)]
-    covariance = right * total - sum(p * a for p, a in zip(papers, answers, strict=True))
-    spread = (total**2 - sum(p * p for p in papers)) * (total**2 - sum(a * a for a in answers))
+    truths, answers = [*map(sum, cells), 0], [cells[0][k] + cells[1][k] for k in range(3)]
+    covariance = right * total - sum(t * a for t, a in zip(truths, answers, strict=True))
+    spread = (total**2 - sum(t * t for t in truths)) * (total**2 - sum(a * a for a in answers))
     return covariance / math.sqrt(spread) if spread else 0.0
 
 
-def balanced_accuracy(rows: Sequence[Row]) -> float | None:
-    """Return the mean of the shares of accepted and of rejected papers decided rightly; None without both classes.
+def balanced_accuracy(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the mean over both classes of the share that is decided rightly; None without rows of both.
 
     Reference: scikit-learn's balanced_accuracy_score.
     """
-    cells = _cells(rows)
+    cells = _cells(rows, classes)
     if not all(map(sum, cells)):
         return None
     return sum(cells[k][k] / sum(cells[k]) for k in range(2)) / 2
 
 
-def predicted_positive_rate(rows: Sequence[Row]) -> float | None:
-    """Return the share of responses to decided papers that accept; an unread one does not."""
-    cells = _cells(rows)
+def predicted_positive_rate(rows: Sequence[Row], classes: Classes) -> float | None:
+    """Return the share of decided rows whose answer is the positive class; an unread one is not."""
+    cells = _cells(rows, classes)
     total = sum(map(sum, cells))
     return (cells[0][0] + cells[1][0]) / total if total else None
 
@@ -161,16 +195,19 @@ def pairwise_ranking_accuracy(rows: Sequence[Row]) -> float | None:
     return right / pairs if pairs else None
 
 
-SET_FUNCTIONS: dict[str, Callable[[Sequence[Row]], float | None]] = {
+DECISION_FUNCTIONS: dict[str, Callable[[Sequence[Row], Classes], float | None]] = {
     function.__name__: function
     for function in (
-        spearman,
-        pairwise_ranking_accuracy,
-        rating_sd,
         accuracy,
         macro_f1,
+        f1_positive,
+        precision_positive,
+        recall_positive,
         mcc,
         balanced_accuracy,
         predicted_positive_rate,
     )
+}
+RATING_FUNCTIONS: dict[str, Callable[[Sequence[Row]], float | None]] = {
+    function.__name__: function for function in (spearman, pairwise_ranking_accuracy, rating_sd)
 }

@@ -5,35 +5,69 @@ makes ten thousand draws possible. A test holds the two against each other on re
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
+from winnow.evaluation.catalogue import Task
 from winnow.evaluation.measured import Row
 from winnow.evaluation.resampling import Numbers, Statistic, divided
-from winnow.evaluation.set_metrics import ANSWERS, DECISIONS
+from winnow.evaluation.set_metrics import UNPARSED, Classes
+
+_CLASSES, _ANSWERS = 2, 3  # positive and negative; each of them, and unparsed
 
 
-def confusions(rows: Sequence[Row], prompts: Sequence[str]) -> Numbers:
+def confusions(rows: Sequence[Row], prompts: Sequence[str], classes: Classes) -> Numbers:
     """Return the cells of each prompt's confusion matrix. Shape: [prompts, 6]."""
     place = {prompt: number for number, prompt in enumerate(prompts)}
-    cells = np.zeros((len(prompts), len(DECISIONS) * len(ANSWERS)))
+    answers = [*classes, UNPARSED]
+    cells = np.zeros((len(prompts), _CLASSES * _ANSWERS))
     for row in rows:
         if row["values"]["decision_correct"] is not None:
-            answer = ANSWERS.index(row["predicted"] or "unparsed")
-            cells[place[row["prompt_id"]], DECISIONS.index(row["decision"]) * len(ANSWERS) + answer] += 1
+            answer = answers.index(row["predicted"] or UNPARSED)
+            cells[place[row["prompt_id"]], classes.index(row["decision"]) * _ANSWERS + answer] += 1
     return cells
 
 
-def decision_statistics(rows: Sequence[Row], prompts: Sequence[str]) -> dict[str, Statistic]:
-    """Return accuracy, macro-F1, MCC, balanced accuracy and the share of accepts."""
-    cells = confusions(rows, prompts)
+def class_statistics(
+    rows: Sequence[Row], prompts: Sequence[str], classes: Classes
+) -> dict[str, dict[Literal["precision", "recall", "f1"], Statistic]]:
+    """Return precision, recall and F1 of each class; a draw without what is divided by has none."""
+    cells = confusions(rows, prompts, classes)
+
+    def counted(times: Numbers, k: int) -> tuple[Numbers, Numbers, Numbers]:
+        """Return what is right, all rows and all answers of a class. Shapes: [draws]."""
+        table = (times @ cells).reshape(-1, _CLASSES, _ANSWERS)
+        return table[:, k, k], table[:, k].sum(axis=1), table[:, :, k].sum(axis=1)
+
+    def precision(k: int, times: Numbers) -> Numbers:
+        right, _, answers = counted(times, k)
+        return divided(right, answers)
+
+    def recall(k: int, times: Numbers) -> Numbers:
+        right, of_class, _ = counted(times, k)
+        return divided(right, of_class)
+
+    def f1(k: int, times: Numbers) -> Numbers:
+        right, of_class, answers = counted(times, k)
+        return divided(2 * right, of_class + answers)
+
+    return {
+        name: {"precision": partial(precision, k), "recall": partial(recall, k), "f1": partial(f1, k)}
+        for k, name in enumerate(classes)
+    }
+
+
+def decision_statistics(rows: Sequence[Row], prompts: Sequence[str], classes: Classes) -> dict[str, Statistic]:
+    """Return all that `DECISION_FUNCTIONS` are, by their names."""
+    cells = confusions(rows, prompts, classes)
 
     def drawn(times: Numbers) -> Numbers:
-        return (times @ cells).reshape(-1, len(DECISIONS), len(ANSWERS))
+        return (times @ cells).reshape(-1, _CLASSES, _ANSWERS)
 
     def both(table: Numbers, values: Numbers) -> Numbers:
-        """Leave out draws without accepted or without rejected papers."""
+        """Leave out draws without rows of one of the classes."""
         return np.asarray(np.where((table.sum(axis=2) > 0).all(axis=1), values, np.nan))
 
     def accuracy(times: Numbers) -> Numbers:
@@ -48,9 +82,9 @@ def decision_statistics(rows: Sequence[Row], prompts: Sequence[str]) -> dict[str
     def mcc(times: Numbers) -> Numbers:
         table = drawn(times)
         total, right = table.sum(axis=(1, 2)), table[:, 0, 0] + table[:, 1, 1]
-        papers, answers = table.sum(axis=2), table.sum(axis=1)
-        covariance = right * total - (papers * answers[:, :2]).sum(axis=1)
-        spread = (total**2 - (papers**2).sum(axis=1)) * (total**2 - (answers**2).sum(axis=1))
+        truths, answers = table.sum(axis=2), table.sum(axis=1)
+        covariance = right * total - (truths * answers[:, :2]).sum(axis=1)
+        spread = (total**2 - (truths**2).sum(axis=1)) * (total**2 - (answers**2).sum(axis=1))
         return both(table, np.where(spread > 0, covariance / np.sqrt(np.where(spread > 0, spread, 1)), 0.0))
 
     def balanced_accuracy(times: Numbers) -> Numbers:
@@ -62,7 +96,12 @@ def decision_statistics(rows: Sequence[Row], prompts: Sequence[str]) -> dict[str
         return divided(table[:, :, 0].sum(axis=1), table.sum(axis=(1, 2)))
 
     found = (accuracy, macro_f1, mcc, balanced_accuracy, predicted_positive_rate)
-    return {statistic.__name__: statistic for statistic in found}
+    positive = class_statistics(rows, prompts, classes)[classes[0]]
+    return {statistic.__name__: statistic for statistic in found} | {
+        "f1_positive": positive["f1"],
+        "precision_positive": positive["precision"],
+        "recall_positive": positive["recall"],
+    }
 
 
 def _levels(rows: Sequence[Row], prompts: Sequence[str], levels: Sequence[float]) -> Numbers:
@@ -180,18 +219,21 @@ def spearman(rows: Sequence[Row], prompts: Sequence[str]) -> Statistic:
     return statistic
 
 
-def set_statistics(rows: Sequence[Row], human: Sequence[Row], prompts: Sequence[str]) -> dict[str, Statistic]:
-    """Return every metric of a set of rows that can be resampled.
+def set_statistics(
+    rows: Sequence[Row], reference: Sequence[Row], prompts: Sequence[str], task: Task
+) -> dict[str, Statistic]:
+    """Return every metric of a set of rows that can be resampled, of those that the task has.
 
     Args:
         rows: of one run and decoding.
-        human: the human reviews of the same prompts.
+        reference: rows of the task's reference for the same prompts.
         prompts: those of the rows, in order.
+        task: with its classes.
     """
-    return {
-        **decision_statistics(rows, prompts),
-        "rating_sd": rating_sd(rows, prompts),
-        "spearman": spearman(rows, prompts),
-        "pairwise_ranking_accuracy": pairwise_ranking_accuracy(rows, prompts),
-        "wasserstein_to_human": wasserstein_to_human(rows, human, prompts),
-    }
+    found = decision_statistics(rows, prompts, task.classes)
+    of_ratings = {"rating_sd": rating_sd, "spearman": spearman, "pairwise_ranking_accuracy": pairwise_ranking_accuracy}
+    # Only rows of rated responses have what these read.
+    found |= {name: make(rows, prompts) for name, make in of_ratings.items() if name in task.metrics}
+    if "wasserstein_to_human" in task.metrics:
+        found["wasserstein_to_human"] = wasserstein_to_human(rows, reference, prompts)
+    return {name: statistic for name, statistic in found.items() if name in task.metrics}

@@ -5,25 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from winnow.core.manifest import Tally
+from winnow.evaluation.label_metrics import LABELS
 from winnow.evaluation.labels.prompts import LabelledPrompt
 from winnow.evaluation.labels.runs import Answered, Generated
 from winnow.graders.verdicts import read_verdict
 
-REFERENCE = "tfidf_logistic"  # the run of the baseline
+REFERENCE = LABELS.reference  # the run of the baseline
 
 Values = dict[str, float | None]
 MeasuredRow = dict[str, Any]
-
-ROW_METRICS = (
-    "decision_correct",
-    "verdict_read",
-    "ended",
-    "margin",
-    "right_probability",
-    "word_mass",
-    "tokens",
-    "mean_entropy",
-)
 
 
 def measure_all(
@@ -117,7 +107,7 @@ def _reference(prompt: LabelledPrompt, name: str, probabilities: Mapping[str, fl
 def _row(head: Mapping[str, Any], prompt: LabelledPrompt, predicted: str | None, values: Values) -> MeasuredRow:
     """Return what all rows have: every metric, null where it does not exist. No verdict is a wrong one."""
     found = values | {"decision_correct": float(predicted == prompt.label)}
-    numbers = {name: found.get(name) for name in ROW_METRICS}
+    numbers = {name: found.get(name) for name in LABELS.row_metrics}
     return {
         **head,
         "decision": prompt.label,

@@ -9,7 +9,7 @@ import numpy as np
 from winnow.core.ids import unit_interval
 from winnow.core.log import Progress
 from winnow.core.manifest import Tally
-from winnow.evaluation.catalogue import ROW_METRICS
+from winnow.evaluation.review_metrics import REVIEWS
 from winnow.evaluation.reviews import copying, decisions, genericness, ratings, specificity
 from winnow.evaluation.reviews.copying import Runs
 from winnow.evaluation.reviews.decisions import Scale, Threshold
@@ -229,7 +229,7 @@ def _row(
     identity: str, *, rating: float | None, reference: float | None, paper: Paper, values: Values, world: World
 ) -> MeasuredRow:
     """Return what all rows have: every metric, null where it does not exist, and what set metrics need."""
-    found = {name: values.get(name) for name in ROW_METRICS}
+    found = {name: values.get(name) for name in REVIEWS.row_metrics}
     return {
         "year": paper.year,
         "decision": paper.decision,
