@@ -1,4 +1,4 @@
-"""Real trainings whose answers to labelled rows are scored: true numbers, by which runs end and choose, no side effect."""
+"""Real trainings whose answers to labelled rows are scored: true numbers, ends and choices by them, no side effect."""
 
 import math
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from winnow.core.tables import RENDERED_SFT, read_rows, write_table
 from winnow.models.encoding import encode
 from winnow.models.tokenizers import load_tokenizer
 from winnow.models.weights import load_model
+from winnow.training.checkpoints import identity_of
 from winnow.training.determinism import prepare_torch
 from winnow.training.fit import train
 from winnow.training.labels import read_labelled
@@ -107,11 +108,10 @@ def test_a_guard_keeps_a_model_that_always_says_yes_out(finished: Of) -> None:
 def test_numbers_are_those_of_the_finished_model(posts: Study, finished: Of, name: str) -> None:
     """Asked row by row, words whole, by another way: the loss of the answer, from the files that the run left."""
     run = finished(name)
-    where = posts.model if run.request.run.is_adapter else run.folder
-    model = load_model(
-        weights_of(posts.model, where if where != posts.model else None), dtype="float32", attention=None
-    )
-    if run.request.run.is_adapter:
+    is_adapter = run.request.run.is_adapter
+    weights = weights_of(posts.model, None if is_adapter else run.folder)
+    model = load_model(weights, dtype="float32", attention=None)
+    if is_adapter:
         model = PeftModel.from_pretrained(model, str(run.folder))
     tokenizer, margins, yes = load_tokenizer(posts.model), [], 0
     for row in read_rows(posts.labels["tweets"]):
@@ -141,9 +141,18 @@ def test_scoring_changes_nothing_else(posts: Study, finished: Of, tmp_path: Path
     lines = [{key: value for key, value in row.items() if "/" not in key} for row in repeatable(run.rows)]
     assert lines == repeatable(bare.rows)
     assert lines != repeatable(run.rows)
-    assert "labels" not in str(bare.manifest["made_from"])
-    assert "answers" not in bare.request.spec_out.read_text()
-    assert {"labels/posts", "labels/tweets"} <= run.manifest["made_from"]["data"].keys()
+
+
+def test_only_a_run_that_scores_labels_is_made_from_them(posts: Study, finished: Of, tmp_path: Path) -> None:
+    """What any other run is made from must stay what it was: a finished one is not trained again."""
+    known = {"stage", "modality", "seed", "recipe", "pixels", "pack_to"}
+    run = fixtures.make_run("sft")
+    body = identity_of(posts.request(run, tmp_path))
+    assert (body["run"].keys(), body["data"].keys()) == (known, {"train", "val"})
+    assert not {"answers", "positive"} & run.model_dump(mode="json").keys()
+    body = finished("sft").manifest["made_from"]
+    assert body["run"].keys() == known | {"answers", "positive"}
+    assert body["data"].keys() == {"train", "val", "labels/posts", "labels/tweets"}
 
 
 @pytest.mark.parametrize("name", ["sft_lora", "dpo_guarded"])
