@@ -59,16 +59,19 @@ def main() -> None:
     from winnow.evaluation.measured import read_responses  # noqa: PLC0415 - as said above
     from winnow.evaluation.plots import draw_comparison, draw_decisions, draw_differences  # noqa: PLC0415 - as said above
 
+    trained = named_paths(args.training_manifests, "--training-manifests")
+    manifests = {name: read_json(path) for name, path in trained.items()}
     comparison = compare(
         spec["study"],
         modalities=spec["modalities"],
         runs=runs,
         metrics={name: read_json(metrics[name]) for name in expected},
         measured={name: read_measured(rows[name]) for name in expected},
-        training={name: last_logged(path) for name, path in named_paths(args.training, "--training").items()},
-        manifests={
-            name: read_json(path) for name, path in named_paths(args.training_manifests, "--training-manifests").items()
+        training={
+            name: last_logged(path, manifests.get(name, {}).get("selected_step"))
+            for name, path in named_paths(args.training, "--training").items()
         },
+        manifests=manifests,
         responses=read_responses(args.measured, args.measured_manifest),
     )
     draw_comparison(comparison, args.plots / "comparison.png")

@@ -88,6 +88,7 @@ def test_a_label_is_learnt_and_learning_ends_there(finished: Of) -> None:
     steps = [row["step"] for row in run.rows if row["kind"] == "eval"]
     assert (run.manifest["selected_step"], run.manifest["steps"]) == (steps[-3], steps[-1])
     assert run.manifest["stopped_early"]
+    assert run.manifest["counts"]["scored"] == {"posts": 24, "tweets": 10}
     assert run.manifest["alarms"] == []  # although it gave one answer to all on its way
 
 

@@ -95,6 +95,13 @@ def test_last_logged_takes_the_last_of_each_kind(tmp_path):
     }
 
 
+def test_last_logged_takes_the_measurement_of_the_finished_model(tmp_path):
+    rows = [{"step": step, "kind": kind, "loss": step / 10} for step in (2, 4, 6) for kind in ("train", "eval")]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    logged = last_logged(tmp_path / "m.jsonl", selected=4)
+    assert logged == {"eval": {"loss": 0.4, "step": 4}, "train": {"loss": 0.6, "step": 6}}
+
+
 def _measured(shift):
     return {
         "heldout": heldout((10.0 - shift, 10), (20.0 - shift, 20)),

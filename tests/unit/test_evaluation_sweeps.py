@@ -44,6 +44,29 @@ def test_the_arm_with_the_best_validation_number_is_chosen_and_its_cost_shown():
     }
 
 
+def test_arms_that_choose_their_step_by_labels_are_compared_by_them():
+    """By the numbers of the finished model; a recipe's own choice by a loss says nothing across values of beta."""
+    f1 = {"metric": "macro_f1/gen", "mode": "max"}
+    for keys, metric, chosen in [
+        ({"select": "best", "early_stopping": f1}, "macro_f1/gen", "dpo_clean-beta0.1"),
+        ({"select": "best", "best_by": f1, "early_stopping": {"metric": "loss"}}, "macro_f1/gen", "dpo_clean-beta0.1"),
+        ({"select": "last", "early_stopping": f1}, "rewards/accuracies", "dpo_clean-beta0.05"),
+        ({"select": "best", "best_by": {"metric": "loss"}}, "rewards/accuracies", "dpo_clean-beta0.05"),
+        ({"select": "best", "best_by": None}, "rewards/accuracies", "dpo_clean-beta0.05"),
+    ]:
+        arms = [arm(0.05), arm(0.1)]
+        runs = [one.model_copy(update={"recipe": one.recipe | keys}) for one in arms]
+        training = {
+            runs[0].name: logged(0.9, **{"macro_f1/gen": 0.6}),
+            runs[1].name: logged(0.8, **{"macro_f1/gen": 0.7}),
+        }
+        counts = {"rows": {"val": 40}, "scored": {"gen": 417}}
+        (record,) = decide(runs, training, {one.name: {"alarms": [], "counts": counts} for one in runs})
+        assert (record["by"]["metric"], record["by"]["best"], record["chosen"]) == (metric, "highest", chosen)
+        assert record["candidates"][0]["validation_rows"] == (417 if metric == "macro_f1/gen" else 40)
+        assert record["candidates"][0]["validation"][metric] is not None
+
+
 def test_arms_with_alarms_lose():
     runs = [arm(0.05), arm(0.1)]
     training = {runs[0].name: logged(0.9), runs[1].name: logged(0.6)}

@@ -33,12 +33,19 @@ def read_measured(path: Path) -> dict[str, dict[str, Row]]:
     return tables
 
 
-def last_logged(path: Path) -> dict[str, Any]:
-    """Return the last train and the last eval line of a run's metrics.jsonl, by kind."""
+def last_logged(path: Path, selected: int | None = None) -> dict[str, Any]:
+    """Return the last train line of a run's metrics.jsonl and the eval line of its finished model, by kind.
+
+    Args:
+        path: metrics.jsonl.
+        selected: the step whose weights are the finished model; None for the last.
+    """
     last: dict[str, Any] = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
+            if row["kind"] == "eval" and selected is not None and row["step"] > selected:
+                continue
             last[row["kind"]] = {**last.get(row["kind"], {}), **row}
     return {kind: {key: row[key] for key in sorted(row) if key != "kind"} for kind, row in sorted(last.items())}
 

@@ -9,6 +9,7 @@ from winnow.core.config.base import Stage
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.ids import canonical_json
 from winnow.evaluation.resampling import rounded
+from winnow.numerics.labels import METRICS as LABEL_METRICS
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,20 @@ CRITERIA: dict[Stage, Criterion] = {
     "sft": Criterion("loss", "lowest"),
     "dpo": Criterion("rewards/accuracies", "highest"),
 }
+
+
+def criterion_of(run: ResolvedRun) -> Criterion:
+    """Return what decides among the arms of a run's sweep: a number of labels that its recipe chooses a step by.
+
+    Of other numbers a recipe may choose steps by, some cannot be compared between arms: a DPO loss depends on beta.
+    """
+    watched = run.recipe.get("best_by") or run.recipe.get("early_stopping") or {}
+    metric = str(watched.get("metric"))
+    if run.recipe.get("select") == "best" and metric.partition("/")[0] in LABEL_METRICS:
+        return Criterion(metric, "highest" if watched.get("mode") == "max" else "lowest")
+    return CRITERIA[run.stage]
+
+
 # What stands beside it, and what moving away from the reference cost at the last measurement.
 SHOWN = ("loss", "rewards/accuracies", "rewards/margins")
 COST = ("kl_seq", "kl_tok", "delta_logp_chosen_per_token", "displacement_rate")
@@ -40,15 +55,19 @@ def _candidate(
     seeds: Sequence[int],
     training: Mapping[str, Mapping[str, Any]],
     manifests: Mapping[str, Mapping[str, Any]],
+    *,
+    criterion: Criterion,
 ) -> dict[str, Any]:
     last = [training.get(name, {}).get("eval", {}) for name in names]
-    rows = {manifests.get(name, {}).get("counts", {}).get("rows", {}).get("val") for name in names}
+    counts = [manifests.get(name, {}).get("counts", {}) for name in names]
+    _, _, dataset = criterion.metric.partition("/")
+    rows = {count.get("scored", {}).get(dataset, count.get("rows", {}).get("val")) for count in counts}
     return {
         "run": names[0],
         "runs": list(names),
         "seeds": sorted(seeds),
         "swept": dict(swept),
-        "validation": {key: _mean(last, key) for key in SHOWN},
+        "validation": {key: _mean(last, key) for key in (*SHOWN, criterion.metric)},
         "validation_rows": rows.pop() if len(rows) == 1 else None,
         "cost": {key: _mean(last, key) for key in COST},
         "alarms": sorted({alarm["name"] for name in names for alarm in manifests.get(name, {}).get("alarms") or ()}),
@@ -100,14 +119,14 @@ def decide_sweeps(
     """Return the decision record of each entry of the study that became several settings.
 
     Seeds of one setting are averaged. Arms whose training raised an alarm lose against arms without. Then the
-    validation number decides (of SFT the loss, of DPO the accuracy of rewards); of equal ones the larger beta, then
-    the smaller KL. Held-out numbers are not looked at.
+    validation number decides (of labels what the recipe chooses a step by; else of SFT the loss, of DPO the accuracy of
+    rewards); of equal ones the larger beta, then the smaller KL. Held-out numbers are not looked at.
 
     Args:
         runs: of the study.
         alike: for each run the runs that have its settings but for the seed.
         swept: for each run the recipe keys in which its siblings differ; siblings' names agree up to the first hyphen.
-        training: the last train and eval line of each run.
+        training: the last train line of each run, and the eval line of its finished model.
         manifests: manifest.json of each run's training.
     """
     entries: dict[str, list[ResolvedRun]] = {}
@@ -120,9 +139,9 @@ def decide_sweeps(
         settings = {tuple(alike[run.name]): swept[run.name] for run in siblings}
         if len({canonical_json(one) for one in settings.values()}) < 2:
             continue
-        criterion = CRITERIA[siblings[0].stage]
+        criterion = criterion_of(siblings[0])
         candidates = [
-            _candidate(names, keys, [seeds[name] for name in names], training, manifests)
+            _candidate(names, keys, [seeds[name] for name in names], training, manifests, criterion=criterion)
             for names, keys in sorted(settings.items())
         ]
         known = [one for one in candidates if one["validation"][criterion.metric] is not None]

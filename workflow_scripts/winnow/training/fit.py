@@ -13,6 +13,7 @@ from winnow.core.files import write_json
 from winnow.core.locks import held
 from winnow.core.log import log
 from winnow.core.manifest import write_manifest
+from winnow.core.tables import count_rows
 from winnow.training.arguments import Request
 from winnow.training.callbacks import AlreadyTrained, Judge, Pace, Recorder, Saver, StopOnSignal, StrictResume
 from winnow.training.checkpoints import (
@@ -194,7 +195,8 @@ def _write_manifest(
         counts={
             "rows": {"train": len(setting.train), "val": len(setting.val), "left_out_by_train_rows": setting.left_out},
             "repeated": setting.steps.repeated,
-        },
+        }
+        | ({"scored": {name: count_rows(file) for name, file in request.labels.items()}} if request.labels else {}),
         software=SOFTWARE,
         run=run.model_dump(mode="json", include={"name", "stage", "dataset", "modality", "model", "parent", "seed"})
         | {"identity": folder.name, "adapter": run.is_adapter, "pixels": run.pixels},
