@@ -6,7 +6,7 @@ import random
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from winnow.numerics.labels import METRICS, label_metrics, verdict
+from winnow.numerics.labels import METRICS, label_metrics, likeliest
 
 LABELS = ("sarcastic", "not_sarcastic")
 
@@ -21,7 +21,7 @@ def rows(seed: int, count: int = 40) -> list[tuple[str, dict[str, float]]]:
 def test_numbers_are_those_of_scikit_learn(seed: int) -> None:
     scored = rows(seed)
     right = [label for label, _ in scored]
-    said = [verdict(logps) or "none" for _, logps in scored]
+    said = [likeliest(logps) or "none" for _, logps in scored]
     assert "none" in said
     found = label_metrics(scored, "sarcastic")
     assert tuple(found) == METRICS
@@ -36,7 +36,7 @@ def test_numbers_are_those_of_scikit_learn(seed: int) -> None:
 
 def test_equal_probabilities_are_no_verdict() -> None:
     even = dict.fromkeys(LABELS, -0.7)
-    assert verdict(even) is None
+    assert likeliest(even) is None
     found = label_metrics([(label, even) for label in LABELS], "sarcastic")
     assert found == dict.fromkeys(METRICS, 0.0)
 

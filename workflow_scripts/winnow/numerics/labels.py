@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 METRICS = ("macro_f1", "f1_positive", "accuracy", "predicted_positive_rate", "margin")
 
 
-def verdict(logps: Mapping[str, float]) -> str | None:
-    """Return the label whose word is the most probable one; None where two are equally so."""
-    highest = max(logps.values())
-    found = [label for label, logp in logps.items() if logp == highest]
-    return found[0] if len(found) == 1 else None
+def likeliest(numbers: Mapping[str, float]) -> str | None:
+    """Return the label with the largest number; None where several have it: equal probabilities are no verdict."""
+    largest = max(numbers.values())
+    labels = [label for label, number in numbers.items() if number == largest]
+    return labels[0] if len(labels) == 1 else None
 
 
 def label_metrics(rows: Sequence[tuple[str, Mapping[str, float]]], positive: str) -> dict[str, float]:
@@ -29,7 +29,7 @@ def label_metrics(rows: Sequence[tuple[str, Mapping[str, float]]], positive: str
         positive: the positive label.
     """
     labels = sorted(rows[0][1])
-    verdicts = [verdict(logps) for _, logps in rows]
+    verdicts = [likeliest(logps) for _, logps in rows]
     right = {label: sum(of == said == label for (of, _), said in zip(rows, verdicts, strict=True)) for label in labels}
     held = {label: sum(of == label for of, _ in rows) for label in labels}
     said = {label: verdicts.count(label) for label in labels}
