@@ -8,7 +8,6 @@ from training import fixtures
 from winnow.core.config.models import Model, TinyModel
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.tables import RENDERED_DPO, RENDERED_SFT, Row, write_table
-from winnow.training.base_models import prepare_model
 
 ANSWERS = {"sarcastic": "Yes", "not_sarcastic": "No"}
 PLANTED, OTHER = "clear", "proof"
@@ -67,6 +66,8 @@ def scored(run: ResolvedRun) -> ResolvedRun:
 
 def make_model(folder: Path, texts: list[Path]) -> Path:
     """Build a tiny model for which the answers and the words that decide them are tokens."""
+    from winnow.training.base_models import prepare_model
+
     words = (*ANSWERS.values(), PLANTED, OTHER)
     tiny = TinyModel(vocab_size=512, hidden_size=32, intermediate_size=64, words=words, initializer_range=0.2)
     prepare_model(Model(tiny=tiny), texts, folder)
