@@ -31,6 +31,7 @@ rule preflight:
         model=lambda wildcards: f"{run_base(wildcards)}/manifest.json",
         train=run_data("train.parquet"),
         val=run_data("val.parquet"),
+        labels=lambda wildcards: list(label_tables(wildcards).values()),
         validation=run_data("validation.json"),
         settings=lambda wildcards: list(run_of(wildcards).recipe_files),
     output:
@@ -46,11 +47,12 @@ rule preflight:
         spec=lambda wildcards: spec(training_settings(run_of(wildcards))),
         gpus=lambda wildcards, resources: spec(SITE.gpus),
         model=run_base,
+        labels=label_arguments,
     message:
         "Checking the settings of {wildcards.run} of {wildcards.study}"
     shell:
         "{params.python:q} {input.code[0]:q} --spec {params.spec:q} --gpus {params.gpus:q} --model {params.model:q}"
-        " --train {input.train:q} --val {input.val:q} --validation {input.validation:q} --report {output.report:q}"
+        " --train {input.train:q} --val {input.val:q} {params.labels} --validation {input.validation:q} --report {output.report:q}"
         " > {log:q} 2>&1"
 
 
@@ -84,6 +86,7 @@ rule train_sft:
         parent=parent_ready,
         train=run_data("train.parquet"),
         val=run_data("val.parquet"),
+        labels=lambda wildcards: list(label_tables(wildcards).values()),
     output:
         spec="results/{study}/runs/{run}/spec.json",
         metrics="results/{study}/runs/{run}/metrics.jsonl",
@@ -115,6 +118,7 @@ rule train_sft:
         gpus=gpus_in_words,
         launch=launch_arguments,
         parent=parent_argument,
+        labels=label_arguments,
         checkpoints="checkpoints/{study}/{run}",
         trackers=lambda wildcards, resources: f"--trackers {','.join(SITE.trackers)}" if SITE.trackers else "",
     message:
@@ -122,7 +126,7 @@ rule train_sft:
     # `exec`: bash would die of the SIGTERM that is meant for the trainer, and SLURM would end the job before it has saved.
     shell:
         "exec {params.python:q} {params.launch} {input.code[0]:q} --spec {params.spec:q} --train {input.train:q} --val {input.val:q}"
-        " --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
+        " {params.labels} --model {params.model:q} {params.parent} --checkpoints {params.checkpoints:q}"
         " {params.trackers} --spec-out {output.spec:q} --metrics {output.metrics:q}"
         " --manifest {output.manifest:q} > {log:q} 2>&1"
 
@@ -137,6 +141,7 @@ use rule train_sft as train_dpo with:
         parent=parent_ready,
         train=run_data("train.parquet"),
         val=run_data("val.parquet"),
+        labels=lambda wildcards: list(label_tables(wildcards).values()),
     benchmark:
         "results/{study}/benchmarks/train_dpo/{run}.jsonl"
     wildcard_constraints:

@@ -1,8 +1,9 @@
 """Check a run's settings against the installed trainers, its data and its model, before anything is queued.
 
-Inputs: the resolved run as JSON (--spec), the folder of the base model, rendered rows, the dataset's
-validation report, and what GPUs the site has (--gpus). Output: a report as JSON, with the run's steps and
-an estimate of its memory and time; if anything is wrong the report lists it all and the exit status is 2.
+Inputs: the resolved run as JSON (--spec), the folder of the base model, rendered rows, those whose answers are scored
+while training (--labels), the dataset's validation report, and what GPUs the site has (--gpus). Output: a report as
+JSON, with the run's steps and an estimate of its memory and time; if anything is wrong the report lists it all and the
+exit status is 2.
 
 Example:
     python workflow_scripts/preflight.py --spec "$(cat spec.json)" --model models/text --train train.parquet \
@@ -19,6 +20,7 @@ from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_json
 from winnow.core.log import log
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 from winnow.training.estimate_table import estimate_lines
 from winnow.training.process import prepare_process
@@ -31,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--model", required=True, type=Path, help="folder of the base model")
     parser.add_argument("--train", required=True, type=Path)
     parser.add_argument("--val", required=True, type=Path)
+    parser.add_argument("--labels", nargs="*", default=[], help="DATASET=PATH: rendered rows whose answers are scored")
     parser.add_argument("--validation", required=True, type=Path)
     parser.add_argument("--gpus", default="{}", help="the site's GPUs, as JSON")
     parser.add_argument("--report", required=True, type=Path)
@@ -46,7 +49,13 @@ def main() -> None:
     from winnow.training.preflight import preflight  # noqa: PLC0415 - slow, so only for a spec that is right
 
     report = preflight(
-        settings, model=args.model, train=args.train, val=args.val, validation=args.validation, gpus=gpus
+        settings,
+        model=args.model,
+        train=args.train,
+        val=args.val,
+        labels=named_paths(args.labels, "--labels"),
+        validation=args.validation,
+        gpus=gpus,
     )
     write_json(args.report, report)
     for line in estimate_lines(report):

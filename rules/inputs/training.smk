@@ -37,6 +37,19 @@ def run_data(file):
     )
 
 
+def label_tables(wildcards):
+    """Return dataset → the validation rows whose answers a run is scored by; none where it scores no labels."""
+    run, datasets = run_of(wildcards), study_of(wildcards).datasets
+    scored = [] if run.answers is None else [name for name in datasets if datasets[name].policy == "all"]
+    return {name: f"results/{wildcards.study}/datasets/{name}/{run.modality}/val.parquet" for name in scored}
+
+
+def label_arguments(wildcards):
+    """Return `--labels DATASET=PATH ...` for a run whose study scores labels."""
+    tables = label_tables(wildcards)
+    return " ".join(["--labels", *(f"{name}={file}" for name, file in tables.items())]) if tables else ""
+
+
 def model_ready(study, run):
     """Return the file whose presence says that checkpoints/<study>/<run>/model is complete."""
     last = "merge" if STUDIES[study].runs[run].is_adapter else "manifest"

@@ -58,6 +58,15 @@ def test_targets_need_exactly_these_jobs(labelled):
         assert plan(labelled, target, config=CONFIG) == sorted(jobs), target
 
 
+def test_every_run_is_scored_on_the_datasets_of_right_words(labelled):
+    """Checked before and while it trains: two runs, whatever they train on."""
+    done = snakemake(labelled, "-n", "-p", "--config", *CONFIG, "--", "dpo")
+    asked = [line for line in done.stdout.splitlines() if "--labels" in line]
+    assert len(asked) == 4
+    assert all(" --labels sft=results/labels/datasets/sft/clean/val.parquet --" in line for line in asked)
+    assert all('"answers":{"not_sarcastic":"No","sarcastic":"Yes"}' in line for line in asked)
+
+
 def test_nothing_is_judged_and_no_sheet_is_written(labelled):
     for file in ("scores/sheet.csv", "judged/generated-posts/0-of-1.jsonl", "evaluation/heldout/responses.parquet"):
         done = snakemake(labelled, "-n", "--config", *CONFIG, "--", f"results/labels/{file}", check=False)

@@ -6,14 +6,14 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from training import fixtures, images
+from training import fixtures, images, labelled
 from winnow.core.config.runs import ResolvedRun
 from winnow.training.process import prepare_process
 
@@ -55,6 +55,7 @@ class Study:
     rows: dict[str, tuple[Path, Path]]
     texts: list[Path]
     parent: Path | None = None
+    labels: Mapping[str, Path] = field(default_factory=dict)  # for runs that score labels
 
     def request(self, run: ResolvedRun, folder: Path) -> Request:
         """Return the request of a run that works in `folder`. DPO starts from the finished SFT run."""
@@ -72,6 +73,7 @@ class Study:
             trackers=(),
             script=fixtures.SCRIPTS / f"train_{run.stage}.py",
             reference_cache=folder / "cache",
+            labels=self.labels if run.answers else {},
         )
 
     def train(self, run: ResolvedRun, folder: Path) -> "Finished":
@@ -94,6 +96,7 @@ class Study:
             *("--spec", json.dumps(run.model_dump(mode="json"))),
             *("--train", str(request.train), "--val", str(request.val), "--model", str(request.model)),
             *(("--parent", str(request.parent)) if request.parent else ()),
+            *(("--labels", *(f"{name}={file}" for name, file in request.labels.items())) if request.labels else ()),
             *("--checkpoints", str(request.checkpoints), "--manifest", str(request.manifest)),
             *("--metrics", str(request.metrics), "--spec-out", str(request.spec_out), "--trackers", ""),
         ]
@@ -200,7 +203,8 @@ def vision(tmp_path_factory: pytest.TempPathFactory) -> Study:
 def even_study(study: Study) -> Study:
     """The study with rows that two processes can share evenly: 16 to train on, 4 to measure on."""
     rows = {stage: fixtures.write_rows(study.root / "even" / stage, stage, 16, 4) for stage in ("sft", "dpo")}
-    return replace(study, rows=rows)
+    posts = labelled.write_posts(study.root / "even" / "posts", "val", 9, 3)
+    return replace(study, rows=rows, labels={"posts": posts})
 
 
 @pytest.fixture(scope="session")

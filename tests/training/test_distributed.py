@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from training.conftest import Finished, Study, batch, identity_folder, run_of
+from training.conftest import Finished, Study, batch, identity_folder
+from training.conftest import run_of as plain_run_of
 from training.fixtures import EVEN, FSDP, ZERO2, ZERO3
+from training.labelled import scored
+from winnow.core.config.runs import ResolvedRun
 from winnow.core.files import read_json, write_json
 from winnow.training.checkpoints import FINGERPRINTS, checkpoints_in, mark_complete
 from winnow.training.metrics import repeatable
@@ -26,6 +29,12 @@ RESUMED = {  # names of the suite: modality-stage-weights-processes
 }
 KINDS = list(RESUMED.values())
 COMPARED = ("loss", "grad_norm", "response_entropy", "kl_tok", "kl_seq", "displacement_rate", "reward_ratio")
+COMPARED += ("margin/posts",)  # of labelled rows, which every process scores; the runs of text have some
+
+
+def run_of(kind: str, **changes: Any) -> ResolvedRun:
+    run = plain_run_of(kind, **changes)
+    return run if kind.startswith("vision") else scored(run)
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +94,12 @@ def alone(even_of: Studies, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         return made[kind]
 
     return get
+
+
+def test_labels_are_scored_wherever_there_is_text(zero3: dict[str, Finished]) -> None:
+    for kind in ("sft", "sft_lora", "dpo"):
+        margins = zero3[kind].series("margin/posts", "eval")
+        assert len(margins) == len(set(margins)) == 2, kind
 
 
 def assert_same(shared: Finished, alone: Finished) -> None:

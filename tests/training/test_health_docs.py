@@ -8,7 +8,8 @@ import pytest
 import trl
 
 from training.conftest import KINDS, Finished
-from winnow.training.health import FAR_OFF_POLICY, LEAST_DELTA_CHOSEN, MOST_DISPLACED
+from winnow.numerics.labels import METRICS
+from winnow.training.health import FAR_OFF_POLICY, LEAST_DELTA_CHOSEN, MOST_DISPLACED, ONE_LABEL
 
 DOCS = Path(__file__).parents[2] / "docs" / "training_health.md"
 NEVER_LOGGED = {"aux_loss"}  # of mixtures of experts, which are not trained here
@@ -44,12 +45,18 @@ def test_every_key_that_trl_can_log_is_documented() -> None:
     assert names - documented().keys() == NEVER_LOGGED
 
 
+def test_every_number_of_labels_is_documented() -> None:
+    known = documented()
+    assert [name for name in METRICS if not all(known[f"{name}/<dataset>"])] == []
+
+
 def test_thresholds_of_the_page_are_those_of_the_code() -> None:
     text = DOCS.read_text().replace("−", "-")
     rows = {name: "".join(cells).replace("−", "-") for name, cells in documented().items()}
     assert f"below {LEAST_DELTA_CHOSEN}" in rows["delta_logp_chosen_per_token"]
     assert f"above {MOST_DISPLACED}" in rows["displacement_rate"]
     assert f"below {FAR_OFF_POLICY}" in rows["logp_chosen_per_token"]
+    assert f"below {ONE_LABEL[0]} or above {ONE_LABEL[1]}" in rows["predicted_positive_rate/<dataset>"]
     assert "a higher β means less deviation" in text
     assert "raise `beta`" in text.split("KL too")[1]
     assert "lower `beta`" in text.split("KL too low")[1]

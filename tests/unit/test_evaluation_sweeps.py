@@ -158,3 +158,14 @@ def test_a_guard_holds_for_every_seed_and_recipes_that_watch_other_things_go_by_
     (record,) = decide([watching(0.05), watching(0.1)], dict.fromkeys(training, scored(0.9, 0.9)))
     assert record["chosen"] is None
     assert record["why"].startswith("no arm is chosen: none is with predicted_positive_rate/gen from 0.2 to 0.8")
+
+
+def test_a_loss_which_beta_changes_decides_no_sweep_and_rows_of_labels_are_counted_apart():
+    runs = [watching(0.05, metric="loss", mode="min", guard=None), watching(0.1, metric="loss", mode="min", guard=None)]
+    (record,) = decide(runs, {runs[0].name: logged(0.9, loss=0.7), runs[1].name: logged(0.8, loss=0.5)})
+    assert (record["by"]["metric"], record["chosen"]) == ("rewards/accuracies", "dpo_clean-beta0.05")
+    runs = [watching(0.05), watching(0.1)]
+    counts = {"rows": {"val": 40}, "scored": {"gen": 417}}
+    manifests = {one.name: {"alarms": [], "counts": counts} for one in runs}
+    (record,) = decide(runs, {one.name: scored(0.5, 0.5) for one in runs}, manifests)
+    assert [one["validation_rows"] for one in record["candidates"]] == [417, 417]

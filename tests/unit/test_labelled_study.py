@@ -31,6 +31,28 @@ def test_a_labelled_corpus_has_its_own_prompt_and_words(tmp_path):
     assert study.signal.judges == {}
 
 
+def test_every_run_knows_the_words_of_what_it_is_scored_on(tmp_path):
+    """Only SFT data of right words is scored; corpora of other data may have other words."""
+    other = {"sarcastic": "Ja", "not_sarcastic": "Nein"}
+    for changes, words in [
+        ({}, {"sarcastic": "Yes", "not_sarcastic": "No"}),
+        ({"corpora__tweets__answers": other}, {"sarcastic": "Yes", "not_sarcastic": "No"}),
+        ({"corpora__posts__answers": other}, other),
+    ]:
+        runs = load(tmp_path, **changes).runs.values()
+        assert [(run.answers, run.positive) for run in runs] == [(words, "sarcastic")] * 2
+    third = {"stage": "sft", "corpus": "tweets", "policy": "all"}
+    with pytest.raises(WinnowError, match=r"key datasets.third.corpus: answers with .*Ja.*, that of sft with .*Yes"):
+        load(tmp_path, datasets__third=third, corpora__tweets__answers=other)
+
+
+def test_runs_that_score_no_labels_have_no_keys_for_them():
+    """What a finished training was made from must stay what it was."""
+    runs = load_study(ROOT / "studies/demo.yaml", load_site(read_yaml(ROOT / "config.yaml")), ROOT).runs.values()
+    assert runs
+    assert not [run.name for run in runs if {"answers", "positive"} & run.model_dump(mode="json").keys()]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

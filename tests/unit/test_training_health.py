@@ -42,6 +42,27 @@ def test_alarms_name_their_first_step() -> None:
     ]
 
 
+def rates(*values: float) -> list[dict[str, Any]]:
+    return [{"step": 10 * i, "kind": "eval", "predicted_positive_rate/posts": v} for i, v in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "selected", "step"),
+    [
+        ((1.0, 0.5, 0.95, 0.05), None, None),  # before the first step it does not count, nor do the bounds themselves
+        ((0.5, 0.5, 0.96, 1.0), None, 20),
+        ((0.5, 0.5, 0.0, 1.0), None, 20),  # from one answer to all to the other is no recovery
+        ((0.5, 0.0, 0.0, 0.4), None, None),  # one that learns from nothing begins so
+        ((0.5, 0.5, 1.0, 1.0), 10, None),  # the finished model is from before
+        ((0.5, 1.0, 1.0, 0.5), 20, 10),
+        ((1.0,), None, None),
+    ],
+)
+def test_one_answer_to_all_is_an_alarm(values: tuple[float, ...], selected: int | None, step: int | None) -> None:
+    found = alarms(rates(*values), selected)
+    assert [(alarm["name"], alarm["step"]) for alarm in found] == ([("one_label/posts", step)] if step else [])
+
+
 def kl(*values: float) -> list[dict[str, Any]]:
     return [{"step": step, "kind": "eval", "kl_tok": value} for step, value in enumerate(values)]
 

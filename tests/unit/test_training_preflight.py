@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
-from training import fixtures
+from training import fixtures, labelled
 from winnow.core.base_model import read_base_model
 from winnow.core.config.models import Model, TinyModel, TinyVision
 from winnow.core.config.studies import Gpus
-from winnow.core.files import write_json
+from winnow.core.files import read_json, write_json
 from winnow.core.tables import RENDERED_SFT, read_rows, write_table
+from winnow.training.architecture import read_architecture
 from winnow.training.arguments import read_trackers
 from winnow.training.base_models import prepare_model
 from winnow.training.loading import load_model
 from winnow.training.preflight import preflight
+from winnow.training.work import forward
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +169,43 @@ def test_trackers() -> None:
     assert read_trackers("tensorboard") == ("tensorboard",)
     with pytest.raises(Exception, match="'mlflow' is unknown"):
         read_trackers("tensorboard,mlflow")
+
+
+def test_a_recipe_that_watches_labels_which_are_not_scored_is_refused(shared: Path, tmp_path: Path) -> None:
+    posts = labelled.write_posts(tmp_path, "val", 6, 3)
+    run = labelled.scored(fixtures.make_run("sft", early_stopping={"metric": "macro_f1/gen", "mode": "max"}))
+    places = {
+        "model": shared / "model",
+        "train": shared / "sft" / "train.parquet",
+        "val": shared / "sft" / "val.parquet",
+        "validation": shared / "validation.json",
+    }
+    assert preflight(run, **places, labels={"gen": posts})["ok"]
+    said = preflight(run, **places, labels={"posts": posts})["problems"]
+    assert [text.split(";")[0] for text in said] == [
+        "recipe key early_stopping: 'macro_f1/gen' is not measured in this run"
+    ]
+    assert "--labels: names 0 datasets" in preflight(run, **places)["problems"][0]
+
+
+def test_scoring_labels_is_a_part_of_the_estimate(shared: Path, tmp_path: Path) -> None:
+    """Three measurements (before, halfway, at the end) read every prompt, for a word each."""
+    root, count = with_lengths(shared, tmp_path / "told"), 7
+    blank = dict.fromkeys(RENDERED_SFT.names) | {"prompt_tokens": 100, "completion_tokens": 3}
+    blank |= {"prompt": [{"role": "user", "content": "a post"}], "completion": labelled.said("No")}
+    rows = [blank | {"response_id": f"r{index}"} for index in range(count)]
+    write_table(tmp_path / "posts.parquet", rows, RENDERED_SFT, ["response_id"])
+    places = {"model": root / "model", "train": root / "sft" / "train.parquet", "val": root / "sft" / "val.parquet"}
+    told = [
+        preflight(run, **places, validation=root / "validation.json", labels=labels)["estimate"]["flops"]["measuring"]
+        for run, labels in (
+            (fixtures.make_run("sft"), {}),
+            (labelled.scored(fixtures.make_run("sft")), {"posts": tmp_path / "posts.parquet"}),
+        )
+    ]
+    sizes = read_architecture(read_json(root / "model" / "config.json"))
+    assert sizes is not None
+    assert told[1] - told[0] == pytest.approx(3 * count * forward(sizes, 101, 1).total, rel=0.01)
 
 
 def test_images_need_a_model_that_sees(shared: Path, tmp_path: Path) -> None:

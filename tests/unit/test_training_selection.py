@@ -7,7 +7,14 @@ import pytest
 
 from winnow.core.config.runs import OwnKeys, Watched
 from winnow.core.errors import WinnowError
-from winnow.training.selection import best_step, check_measured, check_selected, has_stopped, standing
+from winnow.training.selection import (
+    best_step,
+    check_measured,
+    check_selected,
+    has_stopped,
+    standing,
+    unscored_labels,
+)
 
 
 def lines(*losses: float | None, **others: tuple[float, ...]) -> list[dict[str, Any]]:
@@ -90,6 +97,22 @@ def test_what_is_watched_must_be_measured() -> None:
         check_measured(row, own(early_stopping={"metric": "f1"}))
     with pytest.raises(WinnowError, match="recipe key best_by: 'reward' is not measured"):
         check_measured(row, own(select="best", best_by={"guard": {"metric": "reward", "max": 1.0}}))
+
+
+def test_labels_that_no_run_scores_are_told_before_it_starts() -> None:
+    guard = {"metric": "predicted_positive_rate/gen", "max": 0.8}
+    keys = own(select="best", early_stopping={"metric": "macro_f1/gen", "mode": "max", "guard": guard})
+    assert unscored_labels(keys, ["gen", "tweets"]) == []
+    found = unscored_labels(keys, ["tweets"])
+    assert [text.split(" is not measured")[0] for text in found] == [
+        f"recipe key {key}: {metric!r}"
+        for key in ("early_stopping", "best_by")
+        for metric in ("macro_f1/gen", "predicted_positive_rate/gen")
+    ]
+    assert all("use one of: macro_f1/tweets, f1_positive/tweets" in text for text in found)
+    bare = own(early_stopping={"metric": "macro_f1", "mode": "max"})  # of which dataset?
+    assert "'macro_f1' is not measured in this run; this run scores no labelled rows" in unscored_labels(bare, [])[0]
+    assert unscored_labels(own(early_stopping={"metric": "rewards/margins", "mode": "max"}), []) == []
 
 
 def test_no_best_step_is_an_error(tmp_path: Any) -> None:

@@ -287,6 +287,7 @@ def _refuse_idle_image_keys(modality: str, settings: ModalitySettings, path: Pat
 def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun]:
     """Expand `{modality}` and sweeps, merge recipes, and check what runs refer to."""
     runs: dict[str, ResolvedRun] = {}
+    scored = _scored_labels(study, path)
     for template, run in study.runs.items():
         _check_run_names(path, template, run)
         for modality in study.modalities if run.modality is None else (run.modality,):
@@ -310,11 +311,33 @@ def _resolve_runs(study: Study, path: Path, root: Path) -> dict[str, ResolvedRun
                     **_pixels(study, modality),
                     recipe=merged,
                     pack_to=study.modalities[modality].context if merged.get("packing") else None,
+                    **scored,
                     processes=run.processes or max(1, run.gpu),
                     **run.model_dump(include={"gpu", "nodes", *SCHEDULING}),
                 )
     _check_runs(study, runs, path)
     return runs
+
+
+def _scored_labels(study: Study, path: Path) -> dict[str, Any]:
+    """Return what every run needs for scoring the SFT datasets of right words in training; nothing where there is none.
+
+    The first label of a corpus is the positive one. It is named, since an order of keys does not outlive JSON.
+    """
+    if study.signal.kind != "label":
+        return {}
+    words = {name: study.corpora[d.corpus].words or {} for name, d in study.datasets.items() if d.policy == "all"}
+    if not words:
+        return {}
+    first, *others = words
+    for other in others:
+        if list(words[other].items()) != list(words[first].items()):
+            raise WinnowError(
+                f"{path}, key datasets.{other}.corpus",
+                f"answers with {words[other]}, that of {first} with {words[first]}, and every run is scored on both",
+                "use the same words for labels in all corpora of SFT datasets of policy all",
+            )
+    return {"answers": words[first], "positive": next(iter(words[first]))}
 
 
 def _pixels(study: Study, modality: Modality) -> dict[str, int]:

@@ -9,6 +9,7 @@ from winnow.core.config.base import Stage
 from winnow.core.config.runs import Guard, ResolvedRun, Watched
 from winnow.core.ids import canonical_json
 from winnow.evaluation.resampling import rounded
+from winnow.numerics.labels import METRICS as LABEL_METRICS
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,17 @@ def guarded(guard: Guard) -> str:
 
 
 def criterion_of(runs: Sequence[ResolvedRun]) -> Criterion:
-    """Return what decides between runs of a stage: what their recipes watch in training, else the stage's number.
+    """Return what decides between runs of a stage: the number of labels that their recipes watch, else the stage's.
 
-    `best_by` goes before `early_stopping`, as it does where a step is selected. Runs that watch different things are
-    compared by what all runs of their stage have.
+    `best_by` goes before `early_stopping`, as it does where a step is selected. Other numbers that a recipe may watch
+    cannot be compared between arms: a DPO loss depends on beta. Runs that watch different things are compared by what
+    all runs of their stage have.
     """
     found = set()
     for run in runs:
         named: Literal["best_by", "early_stopping"] = "best_by" if run.recipe.get("best_by") else "early_stopping"
         settings = run.recipe.get(named)
-        if settings is None:
+        if settings is None or str(settings["metric"]).partition("/")[0] not in LABEL_METRICS:
             return CRITERIA[run.stage]
         watched = Watched.model_validate({key: settings[key] for key in Watched.model_fields if key in settings})
         best: Literal["highest", "lowest"] = "highest" if watched.mode == "max" else "lowest"
@@ -99,7 +101,10 @@ def _candidate(
 ) -> dict[str, Any]:
     # The measurement of the weights that are kept: of the selected step, else the last.
     last = [training.get(name, {}).get("selected") or training.get(name, {}).get("eval", {}) for name in names]
-    rows = {manifests.get(name, {}).get("counts", {}).get("rows", {}).get("val") for name in names}
+    counts = [manifests.get(name, {}).get("counts", {}) for name in names]
+    # Numbers of labels are measured on rows of their own.
+    part, key = ("scored", criterion.metric.partition("/")[2]) if criterion.named_by else ("rows", "val")
+    rows = {count.get(part, {}).get(key) for count in counts}
     return {
         "run": names[0],
         "runs": list(names),
@@ -138,8 +143,7 @@ def _why(ranked: Sequence[Mapping[str, Any]], unmeasured: int, outside: int, cri
     if not ranked:
         return f"no arm is chosen: no training has {metric} on validation rows"
     best = ranked[0]
-    # Only these are measured on the rows that the run's manifest counts; others may be of another dataset.
-    value, rows = best["validation"][metric], best["validation_rows"] if metric in SHOWN else None
+    value, rows = best["validation"][metric], best["validation_rows"]
     of_rows = "" if rows is None else f", {rows} rows"
     if best["alarms"]:
         why = f"every arm raised an alarm in training; among them it has the {criterion.best} {metric}"
@@ -172,7 +176,7 @@ def decide_sweeps(
     """Return the decision record of each entry of the study that became several settings.
 
     Seeds of one setting are averaged. Arms whose training raised an alarm lose against arms without. Then the
-    validation number decides that the recipe watches in training, else of SFT the loss, of DPO the accuracy of rewards;
+    validation number decides: of labels what the recipe watches, else of SFT the loss, of DPO the accuracy of rewards;
     of equal ones the larger beta, then the smaller KL. Where the recipe has a guard, an arm of which some seed is
     outside is not chosen. Held-out numbers are not looked at.
 

@@ -2,12 +2,14 @@
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from winnow.core.config.runs import ResolvedRun
 from winnow.core.errors import WinnowError
+from winnow.core.named_paths import named_paths
 from winnow.core.study import parse
 
 TRACKERS = ("wandb", "trackio", "tensorboard")
@@ -30,6 +32,7 @@ class Request:
         trackers: names that transformers' report_to takes.
         script: the training script, whose code is a part of the run's identity.
         reference_cache: folder of reference log-probabilities, which runs share.
+        labels: dataset → rendered rows whose answers are scored at every measurement.
     """
 
     run: ResolvedRun
@@ -44,6 +47,7 @@ class Request:
     trackers: tuple[str, ...]
     script: Path
     reference_cache: Path = Path("cache/reference")
+    labels: Mapping[str, Path] = field(default_factory=dict)
 
 
 def read_request(stage: str, description: str, script: Path) -> Request:
@@ -56,6 +60,7 @@ def read_request(stage: str, description: str, script: Path) -> Request:
     parser.add_argument("--spec", required=True, help="the resolved run, as JSON")
     parser.add_argument("--train", required=True, type=Path, help="rendered rows to train on")
     parser.add_argument("--val", required=True, type=Path, help="rendered rows to measure on")
+    parser.add_argument("--labels", nargs="*", default=[], help="DATASET=PATH: rendered rows whose answers are scored")
     parser.add_argument("--model", required=True, type=Path, help="folder of the base model")
     parser.add_argument("--parent", type=Path, help="the parent run's finished model: .../model")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder of this run")
@@ -83,6 +88,7 @@ def read_request(stage: str, description: str, script: Path) -> Request:
         trackers=read_trackers(args.trackers),
         script=script,
         reference_cache=args.reference_cache,
+        labels=named_paths(args.labels, "--labels"),
     )
 
 

@@ -61,7 +61,8 @@ class Recorder(TrainerCallback):
         self.rows.append(row)
         if kind == "eval":
             kl = f", KL {row['kl_tok']:.4g} nats per token" if "kl_tok" in row else ""
-            log(f"step {row['step']}: validation loss {row['loss']:.4f}{kl}")
+            labels = "".join(f", {name} {value:.3f}" for name, value in row.items() if name.startswith("macro_f1/"))
+            log(f"step {row['step']}: validation loss {row['loss']:.4f}{kl}{labels}")
 
 
 class Saver(TrainerCallback):

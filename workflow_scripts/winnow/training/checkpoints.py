@@ -87,7 +87,7 @@ def identity(
 
     Args:
         run: the resolved run.
-        data: train and val tables.
+        data: train and val tables, and those whose answers are scored: by them a run may end or choose its step.
         model: the folder of the base model, with tokenizer and revision.
         weights: the local folder that the weights are read from; None for a model of the hub, whose commit
             stands in `model`.
@@ -95,7 +95,8 @@ def identity(
     """
     source = read_json(model / MODEL_FILE)
     return {
-        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe", "pixels", "pack_to")},
+        "run": {key: getattr(run, key) for key in ("stage", "modality", "seed", "recipe", "pixels", "pack_to")}
+        | run.model_dump(include={"answers", "positive"}),
         "files": {name: sha256_file(Path(name)) for name in run.recipe_files},
         "device": "cuda" if run.gpu else "cpu",
         "data": {name: sha256_file(file) for name, file in data.items()},
@@ -112,11 +113,16 @@ def identity_of(request: Request) -> dict[str, Any]:
     source = weights_of(request.model, request.parent)
     return identity(
         request.run,
-        data={"train": request.train, "val": request.val},
+        data={"train": request.train, "val": request.val} | label_inputs(request),
         model=request.model,
         weights=Path(source.source) if source.revision is None else None,
         script=request.script,
     )
+
+
+def label_inputs(request: Request) -> dict[str, Path]:
+    """Return the tables whose answers are scored, by names that no other input has."""
+    return {f"labels/{name}": file for name, file in request.labels.items()}
 
 
 def short_name(body: Mapping[str, Any]) -> str:

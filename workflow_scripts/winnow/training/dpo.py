@@ -5,6 +5,7 @@ from typing import Any
 from winnow.training.checkpoints import identity_of
 from winnow.training.data import with_images
 from winnow.training.kl import KlProbe, kl_rows, shown_kl_rows
+from winnow.training.labels import label_probe
 from winnow.training.loading import check_reference
 from winnow.training.reference import ReferenceCache, reference_key
 from winnow.training.setting import Setting
@@ -41,6 +42,7 @@ def dpo_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
     check_reference(trainer.model, trainer.ref_model, setting.weights, watch.world)
     watch.attach(trainer.model, trainer.ref_model)
     trainer.watch = watch
+    trainer.labels = label_probe(setting, trainer.model, watch.world)
     if setting.processor is None:
         rows = kl_rows(trainer.eval_dataset)
     else:

@@ -6,7 +6,7 @@ reason.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Subject:
         train: lengths of the rows to train on, None where they are not known; `val` likewise.
         steps: of the run.
         processes: how many train together.
+        scored: dataset → lengths of the labelled rows whose answers are scored at every measurement.
     """
 
     run: ResolvedRun
@@ -45,6 +46,7 @@ class Subject:
     val: Sequence[RowTokens] | None
     steps: Schedule
     processes: int
+    scored: Mapping[str, Sequence[RowTokens]] = field(default_factory=dict)
 
     @property
     def adapter_targets(self) -> list[str]:
@@ -145,7 +147,8 @@ def work(subject: Subject) -> dict[str, Any]:
         whole=recipe.get("completion_only_loss") is False,
         patches=subject.patches,
     )
-    return operations(subject.sizes, subject.train or (), subject.val or (), plan)
+    scored = [row for rows in subject.scored.values() for row in rows]
+    return operations(subject.sizes, subject.train or (), subject.val or (), plan, scored)
 
 
 def estimate(subject: Subject, gpus: Gpus) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from winnow.core.files import write_json
 from winnow.core.locks import held
 from winnow.core.log import log
 from winnow.core.manifest import write_manifest
+from winnow.core.tables import count_rows
 from winnow.training.arguments import Request
 from winnow.training.callbacks import AlreadyTrained, Judge, Pace, Recorder, Saver, StopOnSignal, StrictResume
 from winnow.training.checkpoints import (
     METRICS,
     checkpoints_in,
     identity_of,
+    label_inputs,
     resume_point,
     short_name,
     step_of,
@@ -178,20 +180,23 @@ def _write_manifest(
     """Write down what was made and from what: `made_from` is the body of the run's identity, every input by hash."""
     request = setting.request
     run, rows = request.run, read_metrics(folder / METRICS)
-    raised = alarms(rows)
+    selected = best_step(rows, setting.recipe.own)
+    raised = alarms(rows, selected)
     for alarm in raised:
         log(f"ALARM {alarm['name']} at step {alarm['step']}: {alarm['value']:.4g}; {alarm['message']}")
     parameters = list(model.parameters())
     write_manifest(
         folder / MANIFEST,
         step=f"train_{run.stage}",
-        inputs={"train": request.train, "val": request.val, "tokenizer": request.model / "tokenizer.json"},
+        inputs={"train": request.train, "val": request.val, "tokenizer": request.model / "tokenizer.json"}
+        | label_inputs(request),
         outputs={"spec": folder / SPEC},
         settings=run.model_dump(mode="json", include={"recipe"}),
         counts={
             "rows": {"train": len(setting.train), "val": len(setting.val), "left_out_by_train_rows": setting.left_out},
             "repeated": setting.steps.repeated,
-        },
+        }
+        | ({"scored": {name: count_rows(file) for name, file in request.labels.items()}} if request.labels else {}),
         software=SOFTWARE,
         run=run.model_dump(mode="json", include={"name", "stage", "dataset", "modality", "model", "parent", "seed"})
         | {"identity": folder.name, "adapter": run.is_adapter, "pixels": run.pixels},
@@ -200,7 +205,7 @@ def _write_manifest(
         steps=max(row["step"] for row in rows),
         planned_steps=setting.steps.total_steps,
         stopped_early=has_stopped(rows, setting.recipe.own),
-        selected_step=best_step(rows, setting.recipe.own),
+        selected_step=selected,
         alarms=raised,
         first_loss=next(row["loss"] for row in rows if row["kind"] == "train"),
         metrics_sha256=metrics_sha256(rows),

@@ -13,7 +13,9 @@ Row = Mapping[str, Any]
 LEAST_DELTA_CHOSEN = -0.1  # nats per token
 MOST_DISPLACED = 0.8  # share of pairs
 FAR_OFF_POLICY = -2.5  # nats per token
+ONE_LABEL = (0.05, 0.95)  # outside it almost every prompt gets the same answer, whatever it says
 FIRST_LOSS_TOLERANCE = 1e-3
+POSITIVE_RATE = "predicted_positive_rate/"
 ZERO = 1e-12  # KL below it is rounding
 
 # An exploded training: so many steps one after another in which loss or gradient is so many times what it was before,
@@ -144,8 +146,34 @@ def _alarm(name: str, row: Row, value: float, threshold: float, message: str) ->
     return {"name": name, "step": row["step"], "value": value, "threshold": threshold, "message": message}
 
 
-def alarms(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the alarms of a run, each at the first measurement that raised it (docs/methods.md, Training)."""
+def _one_label(rows: Sequence[Row], selected: int | None) -> list[dict[str, Any]]:
+    """Return an alarm for each dataset to which the finished model gives one answer, at the step since which it does.
+
+    What a run was before its last or selected step does not count: one that learns from nothing begins so.
+    """
+    measured = [row for row in rows if row["kind"] == "eval" and 0 < row["step"] <= (selected or math.inf)]
+    found = []
+    for metric in sorted(name for name in (measured or [{}])[-1] if name.startswith(POSITIVE_RATE)):
+        since: Row | None = None
+        for row in measured:
+            since = None if ONE_LABEL[0] <= row[metric] <= ONE_LABEL[1] else since or row
+        if since is not None:
+            dataset, rate = metric.removeprefix(POSITIVE_RATE), since[metric]
+            text = (
+                f"from here on almost every prompt of {dataset} gets the same answer: lower learning_rate, raise beta,"
+                f" balance the labels, or set select: best with a guard on {metric}"
+            )
+            found.append(_alarm(f"one_label/{dataset}", since, rate, ONE_LABEL[rate > ONE_LABEL[1]], text))
+    return found
+
+
+def alarms(rows: Sequence[Row], selected: int | None = None) -> list[dict[str, Any]]:
+    """Return the alarms of a run, each at the first measurement that raised it (docs/methods.md, Training).
+
+    Args:
+        rows: lines of metrics.jsonl.
+        selected: the step of the finished model; None for the last.
+    """
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["kind"] != "eval" or "displacement_rate" not in row:
@@ -171,4 +199,4 @@ def alarms(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 " train SFT longer, or pair responses of the model's own"
             )
             found["far_off_policy"] = _alarm("far_off_policy", row, logp, FAR_OFF_POLICY, text)
-    return sorted(found.values(), key=lambda alarm: (alarm["step"], alarm["name"]))
+    return sorted([*found.values(), *_one_label(rows, selected)], key=lambda alarm: (alarm["step"], alarm["name"]))

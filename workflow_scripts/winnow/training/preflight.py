@@ -21,9 +21,11 @@ from winnow.training.architecture import Architecture, read_architecture
 from winnow.training.data import first_rows
 from winnow.training.estimate import Subject, estimate, memory_problems
 from winnow.training.incompatibilities import incompatible
+from winnow.training.labels import read_labelled
 from winnow.training.packing import packed_rows
 from winnow.training.recipes import config_class, read_recipe, recipe_problems, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
+from winnow.training.selection import unscored_labels
 from winnow.training.work import RowTokens
 
 _TOKENS = {"sft": ("completion_tokens",), "dpo": ("chosen_tokens", "rejected_tokens")}
@@ -118,6 +120,16 @@ def _validation_problems(file: Path) -> list[str]:
     return []
 
 
+def _scored_rows(run: ResolvedRun, labels: Mapping[str, Path], problems: list[str]) -> dict[str, list[RowTokens]]:
+    """Return dataset → lengths of the rows whose answers are scored, none of a dataset without rows; note why not."""
+    try:
+        scored = read_labelled(run, labels)
+    except WinnowError as error:
+        problems.append(str(error))
+        return {}
+    return {name: row_tokens("sft", labels[name]) or [] for name in scored}
+
+
 def _schedule(
     run: ResolvedRun, train: Path, rows: Sequence[RowTokens] | None, problems: list[str]
 ) -> tuple[Schedule, Sequence[RowTokens] | None] | None:
@@ -140,7 +152,14 @@ def _schedule(
 
 
 def preflight(
-    run: ResolvedRun, *, model: Path, train: Path, val: Path, validation: Path, gpus: Gpus | None = None
+    run: ResolvedRun,
+    *,
+    model: Path,
+    train: Path,
+    val: Path,
+    validation: Path,
+    gpus: Gpus | None = None,
+    labels: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Return a report of a run: whether it can start, every problem, its steps, and what it will take.
 
@@ -151,6 +170,7 @@ def preflight(
         val: rendered rows to measure on.
         validation: the dataset's validation report.
         gpus: the site's; None knows nothing of them.
+        labels: dataset → rendered rows whose answers are scored while training.
     """
     gpus = gpus or Gpus()
     rows = {file: row_tokens(run.stage, file) for file in (train, val)}
@@ -161,11 +181,13 @@ def preflight(
     if sound:
         problems += incompatible(run, defaults)
     problems += _model_problems(model, run) + _row_problems(rows, config) + _validation_problems(validation)
+    scored = _scored_rows(run, labels or {}, problems)
+    problems += unscored_labels(read_recipe(run).own, list(scored)) if sound else []
     planned = _schedule(run, train, rows[train], problems) if sound else None
     steps, told = None, None
     if planned is not None:
         steps, taken = planned
-        subject = Subject(run, defaults | run.recipe, sizes, taken, rows[val], steps, run.processes)
+        subject = Subject(run, defaults | run.recipe, sizes, taken, rows[val], steps, run.processes, scored)
         problems += _adapter_problems(run, sizes) + memory_problems(subject, gpus)
         told = estimate(subject, gpus)
     start = f"run {run.parent}" if run.parent else f"base model {run.model}"

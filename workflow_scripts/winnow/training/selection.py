@@ -5,13 +5,14 @@ that was killed and resumed decides as one that never was, and no state has to b
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from winnow.core.config.runs import OwnKeys, Watched
 from winnow.core.errors import WinnowError
+from winnow.numerics.labels import METRICS
 
 Row = Mapping[str, Any]
 
@@ -82,20 +83,41 @@ def best_step(rows: Sequence[Row], own: OwnKeys) -> int | None:
     return None if own.selected_by is None else standing(rows, own.selected_by).step
 
 
+def _watched(own: OwnKeys) -> Iterator[tuple[str, str]]:
+    """Yield (recipe key, metric) for all that a recipe watches."""
+    for key, watched in (("early_stopping", own.early_stopping), ("best_by", own.selected_by)):
+        if watched is not None:
+            yield key, watched.metric
+            if watched.guard is not None:
+                yield key, watched.guard.metric
+
+
+def unscored_labels(own: OwnKeys, datasets: Sequence[str]) -> list[str]:
+    """Return what a recipe watches of labels that this run will not score, known before it starts.
+
+    Args:
+        own: the recipe's own keys.
+        datasets: whose validation rows are scored.
+    """
+    known = [f"{metric}/{dataset}" for dataset in datasets for metric in METRICS]
+    there_is = f"use one of: {', '.join(known)}" if known else "this run scores no labelled rows"
+    return [
+        f"recipe key {key}: {metric!r} is not measured in this run; {there_is}"
+        for key, metric in _watched(own)
+        if metric.partition("/")[0] in METRICS and metric not in known
+    ]
+
+
 def check_measured(row: Row, own: OwnKeys) -> None:
     """Check on the first measurement, before any step, that what the recipe watches is measured.
 
     Raises:
         WinnowError: naming the key and what there is to choose from.
     """
-    for key, watched in (("early_stopping", own.early_stopping), ("best_by", own.selected_by)):
-        metrics = [] if watched is None else [watched.metric, *([watched.guard.metric] if watched.guard else [])]
-        for metric in metrics:
-            if metric not in row:
-                known = ", ".join(sorted(row.keys() - {"step", "epoch", "kind"}))
-                raise WinnowError(
-                    f"recipe key {key}", f"{metric!r} is not measured in this run", f"use one of: {known}"
-                )
+    for key, metric in _watched(own):
+        if metric not in row:
+            known = ", ".join(sorted(row.keys() - {"step", "epoch", "kind"}))
+            raise WinnowError(f"recipe key {key}", f"{metric!r} is not measured in this run", f"use one of: {known}")
 
 
 def check_selected(rows: Sequence[Row], own: OwnKeys, metrics: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from winnow.core.config.runs import OwnSftKeys
 from winnow.training.data import with_images
+from winnow.training.labels import label_probe
 from winnow.training.setting import Setting
 from winnow.training.trainers import WatchedSFTTrainer
 from winnow.training.watch import Watch
@@ -33,4 +34,5 @@ def sft_trainer(setting: Setting, callbacks: list[Any], watch: Watch) -> Any:
     setting.check(trainer)
     watch.attach(trainer.model, None)
     trainer.watch = watch
+    trainer.labels = label_probe(setting, trainer.model, watch.world)
     return trainer

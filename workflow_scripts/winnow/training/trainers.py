@@ -13,6 +13,7 @@ from trl import DPOTrainer, SFTTrainer
 
 from winnow.numerics.losses import Normalization, sft_loss, split_documents
 from winnow.training.kl import KlProbe
+from winnow.training.labels import LabelProbe
 from winnow.training.reference import ReferenceCache
 from winnow.training.watch import Watch
 
@@ -22,6 +23,7 @@ class _Watched:
 
     watch: Watch | None = None
     probe: KlProbe | None = None
+    labels: LabelProbe | None = None
     model: Any
     accelerator: Any
     args: Any
@@ -46,7 +48,7 @@ class _Watched:
         return int(min(max(state.remainder - self.accelerator.process_index * size, 0), size))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add what the watch and the probe found."""
+        """Add what the watch and the probes found."""
         assert self.watch is not None
         if self.model.training:
             logs.update(self.watch.drain("train") if "loss" in logs else {})
@@ -54,6 +56,8 @@ class _Watched:
             found = self.watch.drain("eval")
             if found and self.probe is not None:
                 found |= self.probe.measure()
+            if found and self.labels is not None:
+                found |= self.labels.measure()
             logs.update({f"eval_{name}": value for name, value in found.items()})
         super().log(logs, start_time)  # type: ignore[misc]
 

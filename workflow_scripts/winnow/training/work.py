@@ -120,19 +120,35 @@ class Plan:
     patches: int
 
 
-def operations(sizes: Architecture, train: Sequence[RowTokens], val: Sequence[RowTokens], plan: Plan) -> dict[str, Any]:
+def operations(
+    sizes: Architecture,
+    train: Sequence[RowTokens],
+    val: Sequence[RowTokens],
+    plan: Plan,
+    scored: Sequence[RowTokens] = (),
+) -> dict[str, Any]:
     """Return the operations of a run.
+
+    Args:
+        sizes: of the model.
+        train: rows to train on.
+        val: rows to measure on.
+        plan: what else decides.
+        scored: labelled rows whose answers the policy is asked for at every measurement: prompts, for a word each.
 
     Returns:
         training: forward and backward of the policy. Backward is twice forward; where weights are frozen it is
             once forward, but for attention, which has no weights.
         reference: forward passes of the reference over training rows.
-        measuring: forward passes over validation rows, of both. The few samples of the KL probe are left out.
+        measuring: forward passes over validation rows, of both, and of the policy over labelled ones. The few samples
+            of the KL probe are left out.
         model: the three together: what a rate of model operations (MFU) is a share of.
         recomputed: forward passes that activation checkpointing repeats, beside all these.
     """
     once = reading(sizes, train, whole=plan.whole, patches=plan.patches)
     measured = reading(sizes, val, whole=plan.whole, patches=plan.patches).total
+    words = [RowTokens(row.prompt, (1,)) for row in scored]
+    answered = plan.measurements * reading(sizes, words, whole=False, patches=plan.patches).total
     frozen = 2.0 if plan.adapter else 3.0
     tower = 3.0 if plan.tower_trained else 1.0
     backward = frozen * (once.dense + once.head) + 3.0 * once.attention + tower * once.tower
@@ -142,7 +158,7 @@ def operations(sizes: Architecture, train: Sequence[RowTokens], val: Sequence[Ro
     work = {
         "training": plan.passes * backward,
         "reference": reads * once.total,
-        "measuring": watched * measured,
+        "measuring": watched * measured + answered,
     }
     return work | {
         "model": sum(work.values()),

@@ -108,6 +108,10 @@ def area_of_images(max_pixels: int | None, min_pixels: int | None) -> dict[str, 
     return {} if max_pixels is None or min_pixels is None else {"max_pixels": max_pixels, "min_pixels": min_pixels}
 
 
+def _is_absent(value: Any) -> bool:
+    return value is None
+
+
 class ResolvedRun(Settings):
     """A run as a trainer gets it: names resolved, sweep expanded, recipe and overrides merged."""
 
@@ -122,6 +126,11 @@ class ResolvedRun(Settings):
     max_pixels: Positive | None = None  # of the modality, null where it shows no images
     min_pixels: Positive | None = None
     pack_to: Positive | None = Field(None, description="tokens that a packed row may have: the modality's context")
+    # Left out where they are null: what a run without labels is made from must not change by keys that it has not.
+    answers: dict[str, str] | None = Field(
+        None, exclude_if=_is_absent, description="label → its word, where training scores the answers to labelled rows"
+    )
+    positive: str | None = Field(None, exclude_if=_is_absent, description="the label whose F1 is told apart")
     gpu: int
     processes: Positive = 1
     nodes: Positive = 1

@@ -9,6 +9,7 @@ from winnow.evaluation.label_metrics import LABELS
 from winnow.evaluation.labels.prompts import LabelledPrompt
 from winnow.evaluation.labels.runs import Answered, Generated
 from winnow.graders.verdicts import read_verdict
+from winnow.numerics.labels import likeliest
 
 REFERENCE = LABELS.reference  # the run of the baseline
 
@@ -56,13 +57,6 @@ def _lacking(row: MeasuredRow) -> Iterator[str]:
         yield "cut off"
     if in_text and values["mean_entropy"] is None:
         yield "no entropy"
-
-
-def likeliest(numbers: Mapping[str, float]) -> str | None:
-    """Return the label with the largest number; None where several have it: equal probabilities are no verdict."""
-    largest = max(numbers.values())
-    labels = [label for label, number in numbers.items() if number == largest]
-    return labels[0] if len(labels) == 1 else None
 
 
 def _by_probability(
