@@ -51,7 +51,7 @@ METRICS = {  # title, unit, better, kind, primary
     "mcc": ("MCC", "", "higher", "set", False),
     "predicted_positive_rate": ("Answered positive", "share", None, "set", False),
 }
-SOURCE = "https://posts.example"
+BASELINE = {"strength": 4.0, "features": 12345, "rows": {"train": 56, "val": 14}}
 
 
 def label_study(folder: Path) -> ResolvedStudy:
@@ -197,7 +197,7 @@ def _runs(root: Path, study: ResolvedStudy) -> None:
 
 
 def said(run: str, number: int, sample: int) -> str:
-    """Return what a run writes to a post: the base model nothing that can be read, the others are wrong now and then."""
+    """Return what a run writes to a post: the base model nothing that can be read, others are wrong now and then."""
     if run.startswith("base_"):
         return f"It depends on post {number}."
     wrong = number % (4 if run.startswith("sft") else 7) == 0
@@ -263,7 +263,10 @@ def _answers(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
     ]
     write_table(heldout / "clean.parquet", shown, RENDERED_SFT, ["response_id"])
     _lines(heldout / "measured.jsonl", sorted(measured, key=lambda row: row["id"]))
-    _json(heldout / "measured.manifest.json", {"step": "measure_labels", "task": "labels", "classes": list(LABELS)})
+    _json(
+        heldout / "measured.manifest.json",
+        {"step": "measure_labels", "task": "labels", "classes": list(LABELS), "baseline": BASELINE},
+    )
     for step in ("manifest.json", "align.manifest.json"):
         _manifest(heldout / f"clean.{step}", step.split(".", maxsplit=1)[0], {"rows": _tally(POSTS, {})})
 

@@ -26,7 +26,7 @@ def answers(results: Results, study: ResolvedStudy) -> list[Row]:
         shown = everything[:MAX_PROMPTS]
         if not shown:
             continue
-        texts, sources = _prompts(results, modality, shown)
+        texts, sources = _prompts(results, study, modality, shown)
         verdicts = _verdicts(results, runs, set(shown))
         probable = {run: _probable(results, run, set(shown)) for run in runs}
         tables.append(
@@ -34,12 +34,16 @@ def answers(results: Results, study: ResolvedStudy) -> list[Row]:
                 "modality": modality,
                 "all": len(everything),
                 "prompts": [
-                    texts.get(prompt, {"text": None, "label": None, "source": None})
+                    texts[prompt]
                     | {
                         "prompt_id": prompt,
                         "lines": [
                             _line(run, [row for row in generated[run] if row["prompt_id"] == prompt], verdicts)
-                            | _by_probability(verdicts.get(f"{run}/{prompt}/logprob"), probable[run].get(prompt))
+                            | _by_probability(
+                                verdicts.get(f"{run}/{prompt}/logprob"),
+                                probable[run].get(prompt),
+                                texts[prompt]["words"],
+                            )
                             for run in runs
                         ],
                     }
@@ -55,8 +59,10 @@ def answers(results: Results, study: ResolvedStudy) -> list[Row]:
     return tables
 
 
-def _prompts(results: Results, modality: str, shown: Iterable[str]) -> tuple[dict[str, Row], list[str]]:
-    """Return text, label and source of each prompt, and the tables that they are read from."""
+def _prompts(
+    results: Results, study: ResolvedStudy, modality: str, shown: Sequence[str]
+) -> tuple[dict[str, Row], list[str]]:
+    """Return text, label, source and words that answer of each prompt, and the tables that they are read from."""
     heldout, wanted = f"{HELDOUT}/{modality}.parquet", set(shown)
     corpora = {row["prompt_id"]: row["corpus"] for row in results.rows(heldout, ["prompt_id", "corpus"])}
     named = sorted({corpus for prompt, corpus in corpora.items() if prompt in wanted})
@@ -66,12 +72,14 @@ def _prompts(results: Results, modality: str, shown: Iterable[str]) -> tuple[dic
             "text": "\n\n".join(row[field] for field in _FIELDS if row[field]),
             "label": row["label"],
             "source": row["source"],
+            "words": study.answers_of(corpus) or {},
         }
         for corpus, table in zip(named, tables, strict=True)
         for row in results.rows(table, ["prompt_id", "label", "source", *_FIELDS])
         if row["prompt_id"] in wanted and corpora.get(row["prompt_id"]) == corpus
     }
-    return found, [heldout, *tables]
+    unknown: Row = {"text": None, "label": None, "source": None, "words": {}}
+    return {prompt: found.get(prompt, unknown) for prompt in shown}, [heldout, *tables]
 
 
 def _verdicts(results: Results, runs: Sequence[str], shown: set[str]) -> dict[str, str]:
@@ -96,13 +104,13 @@ def _probable(results: Results, run: str, shown: set[str]) -> dict[str, Mapping[
     return {row["prompt_id"]: row["logps"] for row in rows if row["kind"] == "label" and row["prompt_id"] in shown}
 
 
-def _by_probability(verdict: str | None, logps: Mapping[str, float] | None) -> Row:
-    """Return the more probable label, whether it is right, and the log-probabilities, the larger first."""
+def _by_probability(verdict: str | None, logps: Mapping[str, float] | None, words: Mapping[str, str]) -> Row:
+    """Return the more probable label, whether it is right, and each word's log-probability, the largest first."""
     ordered = sorted((logps or {}).items(), key=lambda item: (-item[1], item[0]))
     return {
         "probable": title(ordered[0][0]) if ordered and verdict != UNPARSED else None,
         "probability": TIE if verdict == UNPARSED else verdict or "not known",
-        "logps": [(title(label), nats) for label, nats in ordered],
+        "logps": [(words.get(label, title(label)), nats) for label, nats in ordered],
     }
 
 

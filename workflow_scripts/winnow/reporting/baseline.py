@@ -8,6 +8,7 @@ from winnow.reporting.task import inside
 from winnow.reporting.words import interval, number, probability
 
 MEASURE = "decision_correct"
+KEPT = "\u00a0"  # a space at which no line ends
 _TESTS = {"mcnemar": "McNemar p"}
 
 Entry = Mapping[str, Any]
@@ -26,7 +27,7 @@ def sentence(run: str, entry: Entry, reference: str) -> str:
     away = f"{number(100 * abs(entry['value']), 1)} points of accuracy {'above' if entry['value'] > 0 else 'below'}"
     told = f"{run} is {away} {reference}" if entry["value"] else f"{run} is right as often as {reference}"
     if entry["interval"] is not None:
-        told += f", 95 % interval {interval(entry['interval'], 1, 100)}"
+        told += f", 95{KEPT}% interval {interval(entry['interval'], 1, 100).replace(' ', KEPT)}"
     if entry["p"] is not None:
         told += f", {_TESTS.get(entry['test'], 'p')} {probability(entry['p'])}"
     said = {"better": ": it beats it", "worse": ": it does not beat it"}.get(entry["verdict"])

@@ -133,6 +133,7 @@ def _of_judging(
         "checklist": chosen if checklists.is_told(chosen) else None,
         "checklist_drawing": checklists.drawing(chosen) if chosen and checklists.is_told(chosen) else None,
         "baselines": checklists.baselines(chosen) if chosen else [],
+        "baseline_tables": [],
         "drawings": [*distributions.score_drawings(summary), *distributions.pair_drawings(results, study)],
         "samples": sampled,
         "sample_filters": samples.filters(sampled),

@@ -10,7 +10,8 @@ from winnow.reporting.words import number, share
 
 # Digits behind the point, where three would say more than is known.
 _DIGITS = {"words": 1, "tokens": 1, "points": 2, "points²": 2, "per 100 words": 2}
-_OF_DECISIONS = ("accuracy", "macro_f1", "f1_positive", "mcc", "balanced_accuracy", "predicted_positive_rate")
+_OF_DECISIONS = ("accuracy", "macro_f1", "mcc", "balanced_accuracy", "predicted_positive_rate")
+_OF_TEXTS = ("tokens", "mean_entropy")
 _OF_CLASSES = ("precision", "recall", "f1")
 _CANDIDATE = ("run", "swept", "seeds", "validation", "validation_rows", "cost", "alarms")
 
@@ -59,6 +60,7 @@ def tables(comparison: Entry | None) -> dict[str, list[dict[str, Any]]]:
                 "family": whole["family"],
                 "groups": [_group(metric, table) for metric in known.values() if metric["primary"]],
                 "metrics": [metric for name, metric in known.items() if _is_known(name, table)],
+                "written": [] if decoding == "logprob" else _OF_TEXTS,
                 "decisions": _decisions(part("decisions", modality, decoding), _names(table), known),
                 "breakdown": _breakdown(part("breakdown", modality, decoding), _names(table), known, task),
                 "arms": _arms(part("arms", modality, decoding), known),

@@ -141,7 +141,7 @@ def baseline_status(comparison: Mapping[str, Any] | None, source: str) -> list[S
         if trained:
             verdicts = [one["verdict"] for one in trained]
             level: Level = "bad" if "worse" in verdicts else "good" if "better" in verdicts else "note"
-            text = f"{where}: {' '.join(one['text'] for one in trained)}"
+            text = "\n".join([f"{where}:", *(one["text"] for one in trained)])
             lines.append(Status("Baseline", level, text, source))
     return lines
 
