@@ -3,6 +3,8 @@
 import pytest
 
 import labelled_study
+from report_labels import label_study
+from winnow.reporting.steps import STEPS
 from workflow import plan, snakemake
 
 CONFIG = ("studies=labels",)
@@ -38,12 +40,23 @@ EVALUATED = {
     *(f"Evaluating {run} of labels" for run in ("base_clean", "sft_clean", "dpo_clean")),
     "Measuring the answers of labels",
 }
+REPORTED = {
+    *EVALUATED,
+    *(f"Exporting the datasets of labels for {name}" for name in ("llama_factory", "verl")),
+    *(f"Writing the card of the dataset {name} of labels as clean" for name in ("sft", "dpo")),
+    *(f"Writing the card of the model {name} of labels" for name in ("sft_clean", "dpo_clean")),
+    *(f"Drawing the training curves of {name} of labels" for name in ("sft_clean", "dpo_clean")),
+    "Comparing the runs of labels",
+    "Saving the resolved settings of labels",
+    "Collecting what labels has cost",
+    "Writing the report of labels",
+}
 TARGETS = {
     "scores": {*SCORES},
     "datasets": {*VALIDATION, *(f"Exporting the datasets of labels for {name}" for name in ("llama_factory", "verl"))},
     "sft": {*SFT, *trained("sft")},
     "dpo": {*VALIDATION, *trained("sft"), *trained("dpo")},
-    "results/labels/evaluation/heldout/measured.jsonl": EVALUATED,
+    "results/labels/report.html": REPORTED,
 }
 
 
@@ -56,6 +69,15 @@ def labelled(checkout):
 def test_targets_need_exactly_these_jobs(labelled):
     for target, jobs in TARGETS.items():
         assert plan(labelled, target, config=CONFIG) == sorted(jobs), target
+
+
+def test_status_asks_for_as_many_jobs_as_the_plan(tmp_path):
+    """Steps and rules are two lists of one thing."""
+    study = label_study(tmp_path)
+    asked = {step.title: len(step.asked(study)) for step in STEPS if step.asked}
+    assert sum(asked.values()) == len(REPORTED)
+    judged = ("Judging", "Gathering scores", "Reading generated responses", "Measuring responses")
+    assert [asked[title] for title in judged] == [0] * len(judged)
 
 
 def test_nothing_is_judged_and_no_sheet_is_written(labelled):
