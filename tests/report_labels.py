@@ -199,9 +199,10 @@ def _runs(root: Path, study: ResolvedStudy) -> None:
 def said(run: str, number: int, sample: int) -> str:
     """Return what a run writes to a post: the base model nothing that can be read, others are wrong now and then."""
     if run.startswith("base_"):
-        return f"It depends on post {number}."
+        return f"It depends on post {number}." if number else " \n"
     wrong = number % (4 if run.startswith("sft") else 7) == 0
-    return f"{WORDS[LABELS[(number + wrong) % 2]]}, for post {number} reads so ({sample})."
+    more = " So it is." * 50 if number == 2 and sample else ""
+    return f"{WORDS[LABELS[(number + wrong) % 2]]}, for post {number} reads so ({sample}).{more}"
 
 
 def _answers(root: Path, study: ResolvedStudy, draw: random.Random) -> None:

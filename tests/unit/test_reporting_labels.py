@@ -113,7 +113,10 @@ def test_samples_show_posts_labels_and_what_every_run_said(html, text):
     assert "<b>bold" not in html
     assert "Post posts-01 , GEN, label: not sarcastic" in text
     assert "base_clean tie No −1.25, Yes −1.25 unparsed “It depends on post 1.”" in text
-    assert "base_clean right sarcastic Yes −0.50, No −0.75 unparsed “It depends on post 0.”" in text
+    assert "base_clean right sarcastic Yes −0.50, No −0.75 unparsed [nothing but white space]" in text
+    long = said("sft_clean", 2, 1)
+    shown = " ".join(long[:300].split())
+    assert f"right “{shown} …” and {len(long) - 300} more characters" in text
     assert "wrong “No, for post 0 reads so (0).”" in text
 
 

@@ -11,6 +11,7 @@ from winnow.reporting.sources import Results
 MAX_PROMPTS = 60  # of each modality; all are in the files named beside them
 UNPARSED = "unparsed"
 TIE = "tie"  # of probabilities: no verdict either
+MAX_CHARS = 300  # of a response: what names a label is its first word
 _FIELDS = ("title", "abstract", "body")
 
 Row = dict[str, Any]
@@ -116,8 +117,12 @@ def _by_probability(verdict: str | None, logps: Mapping[str, float] | None, word
 
 def _line(run: str, rows: Iterable[Row], verdicts: Mapping[str, str]) -> Row:
     """Return one model's responses to one prompt: the greedy one, and the drawn ones."""
-    keys = ("text", "tokens", "stop_reason", "decoding", "sample")
-    said = [{key: row[key] for key in keys} | {"verdict": verdicts.get(row["id"], "not known")} for row in rows]
+    said = [
+        {key: row[key] for key in ("stop_reason", "decoding")}
+        | {"text": (row["text"] or "").strip()[:MAX_CHARS], "cut": max(0, len((row["text"] or "").strip()) - MAX_CHARS)}
+        | {"verdict": verdicts.get(row["id"], "not known")}
+        for row in rows
+    ]
     greedy = next((row for row in said if row["decoding"] == "greedy"), None)
     drawn = [row for row in said if row["decoding"] != "greedy"]
     return {"run": run, "greedy": greedy, "drawn": drawn}

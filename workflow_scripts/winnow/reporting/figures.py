@@ -109,7 +109,8 @@ def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping
         for axes, panel in zip(grid, shown, strict=False):
             axes.set_title(textwrap.fill(panel.title, 48))
             draw_panel(axes, panel, logged)
-            if len(axes.lines) + len(axes.patches) > 1:
+            of_datasets = any(series.label not in {"train", "validation"} for series in panel.series)
+            if of_datasets or len(axes.lines) > 1:
                 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.6)
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
