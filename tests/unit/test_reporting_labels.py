@@ -9,12 +9,27 @@ import pytest
 from test_reporting_page import Page, build, words
 
 from report_fixtures import demo_study
-from report_labels import AGAINST, HOSTILE, LABELS, POSTS, WORDS, difference, make_label_results, metrics_rows, said
+from report_labels import (
+    AGAINST,
+    HOSTILE,
+    LABELS,
+    POSTS,
+    WORDS,
+    difference,
+    label_study,
+    make_label_results,
+    metrics_rows,
+    said,
+)
+from winnow.core.config.datasets import Mined
 from winnow.core.errors import WinnowError
 from winnow.reporting.baseline import sentence
 from winnow.reporting.figures import legend, panel_svg, save_curves
+from winnow.reporting.labels import agreement
+from winnow.reporting.page import environment
 from winnow.reporting.panels import panels_of, read_series
-from winnow.reporting.task import inside, task_of
+from winnow.reporting.sources import Results
+from winnow.reporting.task import NO_TASK, inside, task_of
 
 SHOWN = 60
 
@@ -104,6 +119,27 @@ def test_scores_say_how_many_responses_agree(text):
     assert "does the first word say what the label of its post says? 4,400 of 4,800 do (91.7 %), 388 say" in text
     assert "posts not sarcastic 1,200 1,100 91.7 % 97 3" in text
     assert "posts sarcastic: Yes, not sarcastic: No" in text
+
+
+def test_what_was_mined_from_a_run_is_counted_apart(tmp_path):
+    """Its wrong answers are what it is for."""
+    mined = Mined(stage="dpo", policy="mined", corpus="posts", prompts="sft", run="sft_clean", samples=2)
+    study = label_study(tmp_path)
+    study = study.model_copy(update={"datasets": study.datasets | {"mistakes": mined}})
+    file = tmp_path / "datasets/mistakes/scores/judge_report.json"
+    file.parent.mkdir(parents=True)
+    line = {"corpus": "posts", "label": "sarcastic", "n": 40, "yes": 31, "no": 7, "null": 2}
+    file.write_text(json.dumps({"labels": [line]}))
+    results = Results(tmp_path)
+    found = agreement(results, study, {"labels": [line | {"yes": 40, "no": 0, "null": 0}]})
+    assert found["total"] == {"n": 40, "yes": 40, "no": 0, "null": 0}
+    assert found["mined"] == [
+        {"dataset": "mistakes", "source": "datasets/mistakes/scores/judge_report.json", "lines": [line]}
+    ]
+    part = environment().from_string("""{% import "macros.html.j2" as show %}{% include "sections/scores.html.j2" %}""")
+    shown = part.render(agreement=found, gates=[], judge_source="", label_words=[], task=NO_TASK)
+    assert "mistakes: answers mined from a run Corpus Label" in words(Page(shown))
+    assert "posts sarcastic 40 31 77.5 % 7 2" in words(Page(shown))
 
 
 def test_samples_show_posts_labels_and_what_every_run_said(html, text):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from winnow.core.config.studies import ResolvedStudy
+from winnow.core.mined import mined_datasets
 from winnow.reporting.json_tables import Table, tables_of
 from winnow.reporting.sources import Results
 from winnow.reporting.words import clean
@@ -12,12 +13,29 @@ MEASURED = "evaluation/heldout/measured.manifest.json"
 _ANSWERS = ("yes", "no", "null")
 
 
-def agreement(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the lines of judge_report.json's `labels`, by corpus and label, and their sum; None without any."""
+def agreement(results: Results, study: ResolvedStudy, report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return how many responses agree with labels, by corpus and label, and their sum; None where nothing says so.
+
+    Answers that were mined from a run stand apart, for most of them are meant to be wrong: by dataset and label.
+
+    Args:
+        results: of the study.
+        study: resolved.
+        report: judge_report.json of the study's own scores.
+    """
     lines = (report or {}).get("labels") or []
     if not lines:
         return None
-    return {"lines": lines, "total": {key: sum(line[key] for line in lines) for key in ("n", *_ANSWERS)}}
+    mined = []
+    for name in mined_datasets(study.datasets):
+        source = f"datasets/{name}/scores/judge_report.json"
+        found = (results.json(source) or {}).get("labels") or []
+        mined.append({"dataset": name, "source": source, "lines": found})
+    return {
+        "lines": lines,
+        "total": {key: sum(line[key] for line in lines) for key in ("n", *_ANSWERS)},
+        "mined": mined,
+    }
 
 
 def words_of(study: ResolvedStudy) -> list[tuple[str, str]]:

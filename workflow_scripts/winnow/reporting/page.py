@@ -149,7 +149,7 @@ def _of_labels(
     drawings = distributions.pair_drawings(results, study)
     return {
         "sections": _sections("scores", *(["distributions"] if drawings else []), samples="answers"),
-        "agreement": labels.agreement(judge),
+        "agreement": labels.agreement(results, study, judge),
         "label_words": labels.words_of(study),
         "baseline_tables": labels.baseline_tables(results),
         "baseline_source": labels.MEASURED,
