@@ -96,8 +96,9 @@ rule build_report:
         curves=per_run("curves.png"),
         metrics=per_evaluated("metrics.json"),
         generations=per_evaluated("generations.jsonl"),
-        responses="results/{study}/evaluation/heldout/responses.parquet",
+        responses=read_responses,
         measured="results/{study}/evaluation/heldout/measured.jsonl",
+        measured_manifest="results/{study}/evaluation/heldout/measured.manifest.json",
         heldout=lambda wildcards: [
             f"results/{wildcards.study}/evaluation/heldout/{modality}.parquet"
             for modality in study_of(wildcards).modalities

@@ -19,6 +19,18 @@ METRICS = {
     "mcc": ("MCC of decisions", "", "higher", "set", False),
 }
 
+TASK = {
+    "name": "reviews",
+    "classes": ["accept", "reject"],
+    "class_titles": {"accept": "accepted", "reject": "rejected"},
+    "item": "paper",
+    "items": "papers",
+    "reference": "human",
+    "reference_title": "People",
+    "decodings": {"greedy": "One greedy response", "sampled": "Drawn responses"},
+    "groups": {"decision": "Decision", "year": "Year"},
+}
+
 
 def _lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +145,10 @@ def _decided(accuracy: float) -> dict[str, Any]:
         "accept": {"accept": 3, "reject": 4, "unparsed": 1},
         "reject": {"accept": 2, "reject": 4, "unparsed": 0},
     }
-    return {"n": PROMPTS, "confusion": confusion, "accuracy": entry(accuracy), "mcc": {"value": None, "interval": None}}
+    measures = {"precision": entry(0.6), "recall": entry(0.375), "f1": {"value": 0.461538, "interval": None}}
+    per_class = {"accept": measures, "reject": measures}
+    missing = {"value": None, "interval": None}
+    return {"n": PROMPTS, "confusion": confusion, "accuracy": entry(accuracy), "mcc": missing, "per_class": per_class}
 
 
 def compared(study: ResolvedStudy) -> dict[str, Any]:
@@ -142,7 +157,7 @@ def compared(study: ResolvedStudy) -> dict[str, Any]:
     rows = [_row(run, parent, at, 14 if at == 0 else 2 * (at == 1)) for at, (run, parent) in enumerate(parents.items())]
     human = {"valid_format": entry(0.9), "rating_error": entry(1.5), "specificity": entry(3.0, n=28)}
     one = {run: {"rating_error": entry(1.5)} for run in (*parents, "human")}
-    baselines = {"majority": _decided(0.6), "always_accept": _decided(0.55), "human_leave_one_out": _decided(0.7)}
+    baselines = {"majority": _decided(0.6), "always_positive": _decided(0.55), "human_leave_one_out": _decided(0.7)}
     fitted = {"t": 5.25, "papers": 18, "accepted": 9, "balanced_accuracy": 0.8889, "fitted_on": "own"}
     decided = {"threshold": {"fixed": 6.0, "fitted": {"1,10": fitted}}, "n": PROMPTS, "baselines": baselines}
     values = {"rating_error": {"seeds": 2, "prompts": 14, "mean": 1.25, "sd": 0.125, "interval": [1.0, 1.5]}}
@@ -155,13 +170,14 @@ def compared(study: ResolvedStudy) -> dict[str, Any]:
     }
     arm = {"run": "dpo_clean-beta0.1", "swept": {"beta": 0.1}, "validation": {"loss": 0.5}, "alarms": []}
     return {
+        "task": TASK,
         "metrics": {
             name: dict(zip(("title", "unit", "better", "kind", "primary"), words, strict=True))
             | {"about": f"<i>{name}</i>"}
             for name, words in METRICS.items()
         },
         "family": {"method": "holm", "level": 0.05, "metrics": ["valid_format", "rating_error"], "tests": 12},
-        "responses": {"clean": {decoding: {"human": human, "rows": rows} for decoding in ("greedy", "sampled")}},
+        "responses": {"clean": {decoding: {"reference": human, "rows": rows} for decoding in ("greedy", "sampled")}},
         **{name: {"clean": {"greedy": content}} for name, content in by_decoding.items()},
         "sweeps": [
             {"entry": "dpo_clean", "keys": ["beta"], "chosen": arm["run"], "why": "it has the <b>lowest</b> loss"}

@@ -34,7 +34,7 @@ def main() -> None:
     from winnow.reporting.figures import save_curves  # noqa: PLC0415
     from winnow.reporting.panels import panels_of, read_series  # noqa: PLC0415
 
-    panels = panels_of(spec)
+    panels = panels_of(spec, args.metrics)
     save_curves(args.out, f"{spec.name}, seed {spec.seed}", panels, read_series(args.metrics, panels))
 
 

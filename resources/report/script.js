@@ -71,7 +71,8 @@
       [all, shown, prompts] = [all + cards.length, shown + left, prompts + !article.hidden];
     }
     for (const group of groups) group.hidden = !group.querySelector("article.sample:not([hidden])");
-    status.textContent = `${shown} of ${all} responses to ${prompts} of ${articles.length} prompts are shown.`;
+    const { counted, items } = form.dataset;
+    status.textContent = `${shown} of ${all} ${counted} to ${prompts} of ${articles.length} ${items} are shown.`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", filter);

@@ -174,6 +174,13 @@ def answers_spec(wildcards):
     return spec({"runs": modalities_of_runs(wildcards), "answers": answers, "classes": list(answers)})
 
 
+def read_responses(wildcards):
+    """Return what was read of generated reviews, or of labelled prompts the probabilities of the words that answer."""
+    if study_of(wildcards).signal.kind == "label":
+        return per_evaluated("rows.jsonl")(wildcards)
+    return f"results/{wildcards.study}/evaluation/heldout/responses.parquet"
+
+
 def judged_by_second(wildcards):
     """Return what a study's second judge said: of generated responses, and of the sample of human ones that it read."""
     signal, corpus = study_of(wildcards).signal, heldout_corpus(wildcards)

@@ -3,6 +3,8 @@
 import pytest
 
 import labelled_study
+from report_labels import label_study
+from winnow.reporting.steps import STEPS
 from workflow import plan, snakemake
 
 CONFIG = ("studies=labels",)
@@ -38,12 +40,23 @@ EVALUATED = {
     *(f"Evaluating {run} of labels" for run in ("base_clean", "sft_clean", "dpo_clean")),
     "Measuring the answers of labels",
 }
+REPORTED = {
+    *EVALUATED,
+    *(f"Exporting the datasets of labels for {name}" for name in ("llama_factory", "verl")),
+    *(f"Writing the card of the dataset {name} of labels as clean" for name in ("sft", "dpo")),
+    *(f"Writing the card of the model {name} of labels" for name in ("sft_clean", "dpo_clean")),
+    *(f"Drawing the training curves of {name} of labels" for name in ("sft_clean", "dpo_clean")),
+    "Comparing the runs of labels",
+    "Saving the resolved settings of labels",
+    "Collecting what labels has cost",
+    "Writing the report of labels",
+}
 TARGETS = {
     "scores": {*SCORES},
     "datasets": {*VALIDATION, *(f"Exporting the datasets of labels for {name}" for name in ("llama_factory", "verl"))},
     "sft": {*SFT, *trained("sft")},
     "dpo": {*VALIDATION, *trained("sft"), *trained("dpo")},
-    "results/labels/evaluation/heldout/measured.jsonl": EVALUATED,
+    "results/labels/report.html": REPORTED,
 }
 
 
@@ -65,6 +78,15 @@ def test_every_run_is_scored_on_the_datasets_of_right_words(labelled):
     assert len(asked) == 4
     assert all(" --labels sft=results/labels/datasets/sft/clean/val.parquet --" in line for line in asked)
     assert all('"answers":{"not_sarcastic":"No","sarcastic":"Yes"}' in line for line in asked)
+
+
+def test_status_asks_for_as_many_jobs_as_the_plan(tmp_path):
+    """Steps and rules are two lists of one thing."""
+    study = label_study(tmp_path)
+    asked = {step.title: len(step.asked(study)) for step in STEPS if step.asked}
+    assert sum(asked.values()) == len(REPORTED)
+    judged = ("Judging", "Gathering scores", "Reading generated responses", "Measuring responses")
+    assert [asked[title] for title in judged] == [0] * len(judged)
 
 
 def test_nothing_is_judged_and_no_sheet_is_written(labelled):

@@ -280,7 +280,7 @@ def test_generated_reviews_are_compared_in_words(page):
 def test_a_comparison_without_generated_reviews(monkeypatch, root, tmp_path):
     study = make_results(tmp_path / "demo").model_dump(mode="json")
     file = tmp_path / "demo/comparison/comparison.json"
-    kept = {"study", "bootstrap", "modalities"}
+    kept = {"study", "bootstrap", "modalities", "task"}
     file.write_text(json.dumps({key: value for key, value in json.loads(file.read_text()).items() if key in kept}))
     for generated in (tmp_path / "demo/evaluation/heldout").glob("*/generations.jsonl"):
         generated.write_text("")

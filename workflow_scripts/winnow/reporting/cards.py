@@ -63,12 +63,17 @@ def _tags(study: ResolvedStudy, corpora: set[str], *more: str) -> list[str]:
     return ["winnow", *more, *(["synthetic"] if made_up else [])]
 
 
-def _measured(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of every measurement, each with its n."""
+def _measured(metrics: Mapping[str, Any], responses: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of every measurement, each with its n.
+
+    Args:
+        metrics: metrics.json of a run or of the untrained model.
+        responses: what the held-out ones are.
+    """
     held = metrics.get("heldout") or {}
     if held:
         yield (
-            f"loss of people's responses, nats per token (n = {count(held['n'])} responses to {count(held['prompts'])}"
+            f"loss of {responses}, nats per token (n = {count(held['n'])} responses to {count(held['prompts'])}"
             " prompts)",
             f"{number(held['loss'])} {interval(held['loss_interval'])}",
         )
@@ -90,10 +95,13 @@ def _measured(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _results(results: Results, run: ResolvedRun) -> list[dict[str, str]]:
+def _results(results: Results, study: ResolvedStudy, run: ResolvedRun) -> list[dict[str, str]]:
     """Return the measurements of a run beside those of the untrained model."""
-    own = dict(_measured(results.json(f"evaluation/heldout/{run.name}/metrics.json") or {}))
-    base = dict(_measured(results.json(f"evaluation/heldout/base_{run.modality}/metrics.json") or {}))
+    responses = "people's responses" if study.signal.judges else "the right answers"
+    own, base = (
+        dict(_measured(results.json(f"evaluation/heldout/{name}/metrics.json") or {}, responses))
+        for name in (run.name, f"base_{run.modality}")
+    )
     return [{"name": name, "own": value, "base": base.get(name, "–")} for name, value in own.items()]
 
 
@@ -131,7 +139,7 @@ def model_card(results: Results, study: ResolvedStudy, name: str) -> str:
         start=start,
         recipe=_yaml(manifest["settings"]["recipe"]),
         software=", ".join(f"{package} {version}" for package, version in sorted(manifest["software"].items())),
-        results=_results(results, run),
+        results=_results(results, study, run),
         limits=limits.of_model(results, study, run, manifest),
         lineage=lineage(results, study, name),
         weights=_needed(results, last_manifest(study, name))["weights"],

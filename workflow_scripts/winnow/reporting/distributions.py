@@ -69,19 +69,24 @@ _PAIR_COLUMNS = {
 
 
 def pair_drawings(results: Results, study: ResolvedStudy) -> list[Drawing]:
-    """Return the distributions of the margins and length ratios of each dataset of pairs."""
+    """Return the distributions of the margins and length ratios of each dataset of pairs.
+
+    Pairs of a right and a wrong answer differ by one mark and have no ratings: of them only lengths say anything.
+    """
     from winnow.reporting.figures import bars_svg  # noqa: PLC0415
 
     drawings = []
+    wanted = list(_PAIR_COLUMNS) if study.signal.judges else ["length_ratio"]
     for name in (name for name, dataset in study.datasets.items() if dataset.stage == "dpo"):
         source = f"datasets/{name}/chosen.parquet"
-        columns: dict[str, list[float]] = {column: [] for column in _PAIR_COLUMNS}
-        for row in results.rows(source, list(_PAIR_COLUMNS)):
+        columns: dict[str, list[float]] = {column: [] for column in wanted}
+        for row in results.rows(source, wanted):
             for column, values in columns.items():
                 if row[column] is not None:
                     values.append(float(row[column]))
-        for column, (words, unit) in _PAIR_COLUMNS.items():
-            if values := columns[column]:
+        for column, values in columns.items():
+            if values:
+                words, unit = _PAIR_COLUMNS[column]
                 edges, bars = _bins(values)
                 title = f"{name}: {words[0].lower()}{words[1:]}"
                 middle = sorted(values)[(len(values) - 1) // 2]

@@ -14,13 +14,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from winnow.core.config.runs import Guard
 from winnow.core.files import replacing
 from winnow.reporting.panels import Panel, Points, Series
 from winnow.reporting.scores import Band
 
 # Placeholders that become the page's own colours in SVG; in a PNG they are what they say.
-INK, FAINT, FIRST, SECOND = "#1f2733", "#d5dae1", "#2f6fb7", "#b4581a"
+INK, FAINT, FIRST, SECOND, THIRD, FOURTH = "#1f2733", "#d5dae1", "#2f6fb7", "#b4581a", "#1d7548", "#7a4fb5"
 _PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--line)", FIRST: "var(--first)", SECOND: "var(--second)"}
+_PAGE_COLOURS |= {THIRD: "var(--third)", FOURTH: "var(--fourth)"}
+# The lines of one picture, in their order: colour, and its name in the style sheet.
+_LINES = ((FIRST, "first"), (SECOND, "second"), (THIRD, "third"), (FOURTH, "fourth"))
 _STYLE: Any = {  # matplotlib types the keys one by one
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -50,7 +54,7 @@ _STYLE: Any = {  # matplotlib types the keys one by one
 
 def draw_panel(axes: Axes, panel: Panel, logged: Mapping[Series, Points]) -> None:
     """Draw the lines of a panel; a single point gets a dot, since a line would not show."""
-    for series, colour in zip(panel.series, (FIRST, SECOND), strict=False):
+    for series, (colour, _) in zip(panel.series, _LINES, strict=False):
         if series not in logged:
             continue
         steps, values = zip(*logged[series], strict=True)
@@ -58,10 +62,20 @@ def draw_panel(axes: Axes, panel: Panel, logged: Mapping[Series, Points]) -> Non
         axes.plot(steps, values, color=colour, linewidth=1.4, marker=marker, markersize=3, label=series.label)
     if panel.guide:
         axes.axhline(panel.guide[0], color=INK, linewidth=0.8, linestyle=(0, (2, 3)), label=panel.guide[1])
+    for guard, words in panel.guards:
+        _draw_guard(axes, guard, words)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.ticklabel_format(axis="y", scilimits=(-3, 5), useOffset=False)
     axes.set_xlabel("step")
+
+
+def _draw_guard(axes: Axes, guard: Guard, words: str) -> None:
+    """Shade what a guard allows; where it has one bound only, as far as the picture reaches."""
+    low, high = axes.get_ylim()
+    bounds = (low if guard.min is None else guard.min, high if guard.max is None else guard.max)
+    axes.axhspan(*bounds, color=INK, alpha=0.09, linewidth=0, label=words)
+    axes.set_ylim(min(low, *bounds), max(high, *bounds))
 
 
 def draw_bars(axes: Axes, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> None:
@@ -95,7 +109,8 @@ def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping
         for axes, panel in zip(grid, shown, strict=False):
             axes.set_title(textwrap.fill(panel.title, 48))
             draw_panel(axes, panel, logged)
-            if len(axes.lines) > 1:
+            of_datasets = any(series.label not in {"train", "validation"} for series in panel.series)
+            if of_datasets or len(axes.lines) > 1:
                 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, handlelength=1.6)
         for axes in grid[len(shown) :]:
             axes.set_axis_off()
@@ -105,8 +120,9 @@ def save_curves(path: Path, title: str, panels: Sequence[Panel], logged: Mapping
 
 def legend(panel: Panel, logged: Mapping[Series, Points]) -> list[tuple[str, str]]:
     """Return what each line of a panel is and its name in the style sheet, for a legend in the page's own text."""
-    kinds = zip(panel.series, ("first", "second"), strict=False)
-    labels = [(series.label, kind) for series, kind in kinds if series in logged]
+    kinds = zip(panel.series, _LINES, strict=False)
+    labels = [(series.label, kind) for series, (_, kind) in kinds if series in logged]
+    labels += [(words, "guard") for _, words in panel.guards]
     return labels + ([(panel.guide[1], "guide")] if panel.guide else [])
 
 

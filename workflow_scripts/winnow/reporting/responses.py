@@ -1,22 +1,19 @@
-"""What comparison.json says of generated reviews, as tables of a page: values, differences, verdicts, groups."""
+"""What comparison.json says of responses, as tables of a page: values, differences, verdicts, groups."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from winnow.reporting.baseline import against_reference
 from winnow.reporting.comparing import in_order, mark, scale
+from winnow.reporting.task import DECODINGS, inside, task_of
 from winnow.reporting.words import number, share
 
-HUMAN = "human"
-DECODINGS = {"greedy": "greedy responses", "sampled": "sampled responses"}
 # Digits behind the point, where three would say more than is known.
 _DIGITS = {"words": 1, "tokens": 1, "points": 2, "points²": 2, "per 100 words": 2}
 _OF_DECISIONS = ("accuracy", "macro_f1", "mcc", "balanced_accuracy", "predicted_positive_rate")
+_OF_TEXTS = ("tokens", "mean_entropy")
+_OF_CLASSES = ("precision", "recall", "f1")
 _CANDIDATE = ("run", "swept", "seeds", "validation", "validation_rows", "cost", "alarms")
-_WHO = {
-    "majority": "always the commoner decision",
-    "always_accept": "always accept",
-    "human_leave_one_out": "single human reviews",
-}
 
 Entry = Mapping[str, Any]
 
@@ -44,8 +41,9 @@ def metrics(comparison: Entry | None) -> dict[str, dict[str, Any]]:
 
 
 def tables(comparison: Entry | None) -> dict[str, list[dict[str, Any]]]:
-    """Return modality → one part of the page for each decoding, greedy first; the two are never mixed in a table."""
+    """Return modality → one part of the page for each decoding; they are never mixed in a table."""
     known, whole = metrics(comparison), comparison or {}
+    task = task_of(comparison)
 
     def part(name: str, modality: str, decoding: str) -> Any:
         return ((whole.get(name) or {}).get(modality) or {}).get(decoding)
@@ -55,17 +53,19 @@ def tables(comparison: Entry | None) -> dict[str, list[dict[str, Any]]]:
             {
                 "modality": modality,
                 "decoding": decoding,
-                "title": title,
+                "title": inside(task["decodings"][decoding]),
                 "rows": in_order(table["rows"]),
-                "people": table[HUMAN],
+                "reference": table["reference"],
+                "against": against_reference(table, task),
                 "family": whole["family"],
                 "groups": [_group(metric, table) for metric in known.values() if metric["primary"]],
                 "metrics": [metric for name, metric in known.items() if _is_known(name, table)],
+                "written": [] if decoding == "logprob" else _OF_TEXTS,
                 "decisions": _decisions(part("decisions", modality, decoding), _names(table), known),
-                "breakdown": _breakdown(part("breakdown", modality, decoding), _names(table), known),
+                "breakdown": _breakdown(part("breakdown", modality, decoding), _names(table), known, task),
                 "arms": _arms(part("arms", modality, decoding), known),
             }
-            for decoding, title in DECODINGS.items()
+            for decoding in DECODINGS
             if (table := by_decoding.get(decoding))
         ]
         for modality, by_decoding in (whole.get("responses") or {}).items()
@@ -77,8 +77,8 @@ def _names(table: Entry) -> list[str]:
 
 
 def _is_known(name: str, table: Entry) -> bool:
-    """Say whether anybody has a value; that people alone have one is worth knowing too."""
-    everybody = [table[HUMAN], *(row["values"] for row in table["rows"])]
+    """Say whether anybody has a value; that the reference alone has one is worth knowing too."""
+    everybody = [table["reference"], *(row["values"] for row in table["rows"])]
     return any((values.get(name) or {}).get("value") is not None for values in everybody)
 
 
@@ -93,12 +93,12 @@ def _marks(entries: Iterable[Entry | None], *, around_zero: bool = False) -> lis
 
 
 def _group(metric: dict[str, Any], table: Entry) -> dict[str, Any]:
-    """Return all that is said of one metric: a line for each model, and one for people."""
+    """Return all that is said of one metric: a line for each model, and one for the reference."""
     name, rows = metric["name"], in_order(table["rows"])
     values = [row["values"][name] for row in rows]
-    people = table[HUMAN].get(name)
+    reference = table["reference"].get(name)
     differences = {key: [(row[key] or {}).get(name) for row in rows] for key in ("to_base", "to_parent")}
-    *places, of_people = _marks([*values, people])
+    *places, of_reference = _marks([*values, reference])
     apart = _marks(differences["to_base"], around_zero=True)
     lines = [
         {
@@ -116,19 +116,22 @@ def _group(metric: dict[str, Any], table: Entry) -> dict[str, Any]:
             rows, values, places, differences["to_base"], apart, differences["to_parent"], strict=True
         )
     ]
-    return {"metric": metric, "lines": lines, "people": people, "people_mark": of_people}
+    return {"metric": metric, "lines": lines, "reference": reference, "reference_mark": of_reference}
 
 
 def _decisions(found: Entry | None, runs: Sequence[str], known: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the lines of the runs, then those of what needs no model: `who` is a run's name or a baseline's key."""
     if not found:
         return None
-    people = [(_WHO.get(name, name), "", entry) for name, entry in found["baselines"].items() if entry]
+    others = [(name, "", entry) for name, entry in found["baselines"].items() if entry]
     models = [(run, run, found["rows"][run]) for run in runs if run in found["rows"]]
+    lines = [{"who": who, "run": run, **entry} for who, run, entry in (*models, *others)]
     return {
-        "thresholds": _thresholds(found["threshold"]),
+        "thresholds": _thresholds(found.get("threshold") or {}),
         "n": found["n"],
         "metrics": [known[name] for name in _OF_DECISIONS if name in known],
-        "lines": [{"who": who, "run": run, **entry} for who, run, entry in (*models, *people)],
+        "lines": lines,
+        "of_classes": _OF_CLASSES if any("per_class" in line for line in lines) else (),
     }
 
 
@@ -144,8 +147,10 @@ def _thresholds(found: Entry) -> list[str]:
     return told
 
 
-def _breakdown(found: Entry | None, runs: Sequence[str], known: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one table for each way of grouping papers: lines of metric and run, a column for each group."""
+def _breakdown(
+    found: Entry | None, runs: Sequence[str], known: Mapping[str, dict[str, Any]], task: Entry
+) -> list[dict[str, Any]]:
+    """Return one table for each way of grouping prompts: lines of metric and run, a column for each group."""
     made = []
     for by, groups in (found or {}).items():
         lines = [
@@ -156,10 +161,10 @@ def _breakdown(found: Entry | None, runs: Sequence[str], known: Mapping[str, dic
             }
             for name, metric in known.items()
             if metric["primary"]
-            for run in (*runs, HUMAN)
+            for run in (*runs, task["reference"])
         ]
         if len(groups) > 1:
-            made.append({"by": by, "groups": list(groups), "lines": lines})
+            made.append({"by": inside(task["groups"][by]), "groups": list(groups), "lines": lines})
     return made
 
 

@@ -1,13 +1,15 @@
 """The head of the report: what a reader must know before any number."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from winnow.core.config.studies import ResolvedStudy
+from winnow.reporting.baseline import against_reference
 from winnow.reporting.judging import gates
 from winnow.reporting.responses import verdict_counts
+from winnow.reporting.task import DECODINGS, inside, task_of
 
 Level = Literal["good", "note", "bad"]
 MUCH_UNPARSED = 0.1
@@ -57,9 +59,7 @@ def checklist_status(study: ResolvedStudy, result: Mapping[str, Any] | None) -> 
         study: says whether a checklist was chosen at all.
         result: what `checklists.read_result` returned.
     """
-    checklist = study.signal.checklist
-    if checklist is None:
-        return Status("Checklist", "good", "none: responses are scored by their prompts' labels", "study.json")
+    checklist = study.signal.checklist or ""
     if result is None:
         if study.signal.optimize is None and not checklist.endswith(".json"):
             text = "given, not tested: nothing shows that its checkmarks track quality"
@@ -73,18 +73,18 @@ def checklist_status(study: ResolvedStudy, result: Mapping[str, Any] | None) -> 
     return Status("Checklist", level, status.replace("_", " ") + p, str(result["source"]))
 
 
-def gate_status(report: Any, source: str) -> Status:
-    """Say whether the judge's gates held, and how many say nothing."""
+def gate_status(report: Any, source: str, topic: str = "Judge") -> Status:
+    """Say whether the gates of what gave the scores held, and how many say nothing."""
     found = Counter(gate["verdict"] for gate in gates(report))
     if not found:
-        return Status("Judge", "bad", "no gate was recorded", source)
+        return Status(topic, "bad", "no gate was recorded", source)
     if found["failed"]:
         failed = sorted(str(gate["name"]) for gate in gates(report) if gate["verdict"] == "failed")
-        return Status("Judge", "bad", f"gates failed: {', '.join(failed)}", source)
+        return Status(topic, "bad", f"gates failed: {', '.join(failed)}", source)
     measured = found["passed"] + found["not measured"]
     text = f"{found['passed']} of {measured} gates passed"
     text += "".join(f", {found[verdict]} {verdict}" for verdict in ("not measured", "not gated") if found[verdict])
-    return Status("Judge", "note" if found["not measured"] or not found["passed"] else "good", text, source)
+    return Status(topic, "note" if found["not measured"] or not found["passed"] else "good", text, source)
 
 
 def validation_status(validations: Sequence[Mapping[str, Any]]) -> Status:
@@ -123,13 +123,36 @@ def training_status(alarms: Sequence[Mapping[str, Any]], changed: Mapping[str, S
     return lines
 
 
+def _first_tables(comparison: Mapping[str, Any] | None) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield modality, what to call its first decoding, and that table: what leaves least to chance."""
+    task = task_of(comparison)
+    for modality, by_decoding in ((comparison or {}).get("responses") or {}).items():
+        for decoding in (name for name in DECODINGS if name in by_decoding):
+            where = modality if decoding == "greedy" else f"{modality}, {inside(task['decodings'][decoding])}"
+            yield modality, where, by_decoding[decoding]
+            break
+
+
+def baseline_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
+    """Say for each modality which trained models beat the one that needs no training of ours."""
+    lines = []
+    for _, where, table in _first_tables(comparison):
+        trained = [one for one in against_reference(table, task_of(comparison)) if one["stage"] != "base"]
+        if trained:
+            verdicts = [one["verdict"] for one in trained]
+            level: Level = "bad" if "worse" in verdicts else "good" if "better" in verdicts else "note"
+            text = "\n".join([f"{where}:", *(one["text"] for one in trained)])
+            lines.append(Status("Baseline", level, text, source))
+    return lines
+
+
 def verdict_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
-    """Say for each modality on how many primary metrics its greedy responses got better or worse by training."""
+    """Say for each modality on how many primary metrics its responses got better or worse by training."""
     primary = ((comparison or {}).get("family") or {}).get("metrics") or []
     lines = []
-    for modality, by_decoding in ((comparison or {}).get("responses") or {}).items():
+    for modality, where, table in _first_tables(comparison):
         said, better, worse = [], 0, 0
-        for row in (by_decoding.get("greedy") or {}).get("rows") or ():
+        for row in table["rows"]:
             # A parent that is the base model is said once.
             others = {f"base_{modality}": "to_base", row["parent"]: "to_parent"} if row["to_base"] else {}
             for other, key in others.items():
@@ -138,19 +161,21 @@ def verdict_status(comparison: Mapping[str, Any] | None, source: str) -> list[St
                 better, worse = better + found["better"], worse + found["worse"]
         if said:
             level: Level = "bad" if worse else "good" if better else "note"
-            text = f"{modality}, of {len(primary)} primary metrics: {'; '.join(said)}"
+            metrics = "metric" if len(primary) == 1 else "metrics"
+            text = f"{where}, of {len(primary)} primary {metrics}: {'; '.join(said)}"
             lines.append(Status("Verdict", level, text, source))
     return lines
 
 
 def failure_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
-    """Say which models wrote more than a tenth of responses whose rating cannot be read; untrained ones are noted."""
+    """Say which models wrote more than a tenth of responses that cannot be read; untrained ones are noted."""
     unread: Counter[tuple[str, str]] = Counter()
     all_of: Counter[tuple[str, str]] = Counter()
     for by_decoding in ((comparison or {}).get("responses") or {}).values():
-        for row in (row for table in by_decoding.values() for row in table["rows"]):
-            unread[row["stage"], row["run"]] += row["failures"].get("unparsed", 0)
-            all_of[row["stage"], row["run"]] += row["n"]
+        for decoding, table in by_decoding.items():
+            for row in table["rows"] if decoding != "logprob" else ():  # nothing was written there
+                unread[row["stage"], row["run"]] += row["failures"].get("unparsed", 0)
+                all_of[row["stage"], row["run"]] += row["n"]
     found: dict[Level, list[str]] = {"bad": [], "note": []}
     for (stage, run), n in all_of.items():
         if n and (share := unread[stage, run] / n) > MUCH_UNPARSED:

@@ -45,7 +45,8 @@ def training(results: Results, run: ResolvedRun) -> dict[str, Any]:
     from winnow.reporting.panels import absent, panels_of, read_series  # noqa: PLC0415
 
     source = f"runs/{run.name}/metrics.jsonl"
-    panels, path = panels_of(run), results.path(source)
+    path = results.path(source)
+    panels = panels_of(run, path)
     logged = read_series(path, panels) if path else {}
     drawings: list[tuple[str, Markup, list[tuple[str, str]]]] = [
         (panel.title, panel_svg(panel, logged, f"{run.name}/{panel.title}"), legend(panel, logged))
