@@ -47,7 +47,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML lets a repeated key win in silence; here it is an error. What `<<` merges in, a mapping's own keys replace."""
+    """YAML lets a repeated key win in silence; here it is an error. Own keys replace what `<<` merges in."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
