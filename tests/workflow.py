@@ -42,6 +42,8 @@ def touch_raw_files(checkout: Path) -> None:
                 file.touch()
             else:
                 file.mkdir(parents=True, exist_ok=True)
+    for part in ("GEN", "HYP", "RQ"):  # of a folder whose files its adapter names
+        (checkout / f"data/sarcasm_v2/{part}-sarc-notsarc.csv").touch()
 
 
 def snakemake(checkout: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

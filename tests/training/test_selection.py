@@ -158,11 +158,12 @@ def test_a_damaged_best_checkpoint_is_made_again(
     assert f"the best checkpoint, of step {best}, cannot be used" in capsys.readouterr().err
 
 
-def test_a_guard_that_nothing_meets_gives_no_model(study: Study, tmp_path: Path) -> None:
+def test_where_nothing_meets_the_guard_the_model_is_the_last_one_and_says_so(study: Study, tmp_path: Path) -> None:
     recipe = {"select": "best", "best_by": {"guard": {"metric": "mean_token_accuracy", "min": 1.1}}}
-    with pytest.raises(WinnowError, match="no measurement of loss was within the guard"):
-        study.train(fixtures.make_run("sft", **recipe), tmp_path)
-    assert not (tmp_path / "manifest.json").exists()
+    run = study.train(fixtures.make_run("sft", **recipe), tmp_path)
+    assert run.manifest["selected_step"] is None
+    assert "outside_guard" in [alarm["name"] for alarm in run.manifest["alarms"]]
+    assert run.manifest["weights"] == study.train(fixtures.make_run("sft"), tmp_path / "plain").manifest["weights"]
 
 
 def test_a_metric_that_is_not_measured_is_refused_before_the_first_step(study: Study, tmp_path: Path) -> None:

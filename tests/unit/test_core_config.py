@@ -261,6 +261,15 @@ def test_a_key_given_twice_is_refused(tmp_path):
         read_yaml(file)
 
 
+def test_a_mapping_may_be_merged_into_another_whose_own_keys_stay(tmp_path):
+    file = tmp_path / "merged.yaml"
+    file.write_text("one: &one {a: 1, b: 2}\ntwo: {<<: *one, b: 3}\n")
+    assert read_yaml(file)["two"] == {"a": 1, "b": 3}
+    file.write_text("one: &one {a: 1}\ntwo: {<<: *one, b: 3, b: 4}\n")
+    with pytest.raises(WinnowError, match="'b' occurs twice"):
+        read_yaml(file)
+
+
 def test_a_missing_study_names_the_nearest(checkout):
     with pytest.raises(WinnowError, match=r"did you mean demo\.yaml"):
         read_yaml(checkout / "studies" / "dmo.yaml")

@@ -227,3 +227,11 @@ def test_a_row_longer_than_a_vision_model_takes(shared: Path, tmp_path: Path) ->
     rows = [row | {"prompt_tokens": 15, "completion_tokens": 6} for row in read_rows(root / "sft" / "train.parquet")]
     write_table(root / "sft" / "train.parquet", rows, RENDERED_SFT, ["response_id"])
     assert any("has a row of 21 tokens, the model takes 20" in problem for problem in report(root)["problems"])
+
+
+def test_the_number_of_trained_parameters_is_checked(shared: Path) -> None:
+    sizes = read_architecture(read_json(shared / "model/config.json"))
+    assert sizes is not None
+    assert report(shared, trainable_parameters=sizes.parameters)["problems"] == []
+    (problem,) = report(shared, trainable_parameters=sizes.parameters + 1)["problems"]
+    assert problem.startswith(f"recipe key trainable_parameters: is {sizes.parameters + 1:,}, and {sizes.parameters:,}")

@@ -12,6 +12,7 @@ from winnow.training.selection import (
     check_measured,
     check_selected,
     has_stopped,
+    outside_guard,
     standing,
     unscored_labels,
 )
@@ -115,8 +116,22 @@ def test_labels_that_no_run_scores_are_told_before_it_starts() -> None:
     assert unscored_labels(own(early_stopping={"metric": "rewards/margins", "mode": "max"}), []) == []
 
 
-def test_no_best_step_is_an_error(tmp_path: Any) -> None:
+def test_where_no_step_is_within_the_guard_the_last_is_taken_with_an_alarm(tmp_path: Any) -> None:
     keys = own(select="best", best_by={"guard": {"metric": "kl_tok", "max": 0.5}})
-    with pytest.raises(WinnowError, match="no measurement of loss was within the guard"):
-        check_selected(lines(1.0, 0.5, kl_tok=(0.0, 0.6)), keys, tmp_path)
-    check_selected(lines(1.0, 0.5, kl_tok=(0.0, 0.5)), keys, tmp_path)
+    never, once = lines(1.0, 0.5, kl_tok=(0.6, 0.7)), lines(1.0, 0.5, kl_tok=(0.7, 0.5))
+    assert best_step(never, keys) is None  # the last
+    (alarm,) = outside_guard(never, keys)
+    assert (alarm["name"], alarm["value"], alarm["threshold"]) == ("outside_guard", 0.7, 0.5)
+    assert alarm["step"] == 10
+    check_selected(never, keys, tmp_path)
+    assert outside_guard(once, keys) == []
+    below = own(select="best", best_by={"guard": {"metric": "kl_tok", "min": 0.9, "max": 1.0}})
+    assert outside_guard(never, below)[0]["threshold"] == 0.9
+    assert outside_guard(never, own(select="last")) == outside_guard(never, own(select="best")) == []
+
+
+def test_a_metric_that_was_never_a_number_selects_nothing(tmp_path: Any) -> None:
+    keys = own(select="best", best_by={"metric": "kl_tok"})
+    with pytest.raises(WinnowError, match="no measurement of kl_tok is a number"):
+        check_selected(lines(1.0, 0.5, kl_tok=(float("nan"), float("nan"))), keys, tmp_path)
+    check_selected(lines(1.0, 0.5, kl_tok=(float("nan"), 0.5)), keys, tmp_path)

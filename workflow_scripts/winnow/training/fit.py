@@ -40,10 +40,11 @@ from winnow.training.health import alarms, check_kl
 from winnow.training.loading import restore_weights, weights_of
 from winnow.training.metrics import metrics_sha256, read_metrics
 from winnow.training.recipes import Recipe, read_recipe, sharing
-from winnow.training.selection import best_step, check_selected, has_stopped
+from winnow.training.selection import best_step, check_selected, has_stopped, outside_guard
 from winnow.training.setting import Setting, gather
 from winnow.training.sharding import is_sharded, size_of
 from winnow.training.starts import STARTS, recorded
+from winnow.training.trainable import trainable_parameters
 from winnow.training.watch import Watch
 from winnow.training.world import World, check_sharing, together
 
@@ -181,10 +182,9 @@ def _write_manifest(
     request = setting.request
     run, rows = request.run, read_metrics(folder / METRICS)
     selected = best_step(rows, setting.recipe.own)
-    raised = alarms(rows, selected)
+    raised = outside_guard(rows, setting.recipe.own) + alarms(rows, selected)
     for alarm in raised:
         log(f"ALARM {alarm['name']} at step {alarm['step']}: {alarm['value']:.4g}; {alarm['message']}")
-    parameters = list(model.parameters())
     write_manifest(
         folder / MANIFEST,
         step=f"train_{run.stage}",
@@ -211,6 +211,6 @@ def _write_manifest(
         metrics_sha256=metrics_sha256(rows),
         world_size=world.size,
         sharing=sharing(setting.recipe),
-        trainable_parameters=sum(size_of(p) for p in parameters if p.requires_grad),
-        parameters=sum(size_of(p) for p in parameters),
+        trainable_parameters=trainable_parameters(model),
+        parameters=sum(size_of(p) for p in model.parameters()),
     )

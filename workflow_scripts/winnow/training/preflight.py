@@ -26,6 +26,7 @@ from winnow.training.packing import packed_rows
 from winnow.training.recipes import config_class, read_recipe, recipe_problems, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
 from winnow.training.selection import unscored_labels
+from winnow.training.trainable import trainable_problems
 from winnow.training.work import RowTokens
 
 _TOKENS = {"sft": ("completion_tokens",), "dpo": ("chosen_tokens", "rejected_tokens")}
@@ -189,6 +190,7 @@ def preflight(
         steps, taken = planned
         subject = Subject(run, defaults | run.recipe, sizes, taken, rows[val], steps, run.processes, scored)
         problems += _adapter_problems(run, sizes) + memory_problems(subject, gpus)
+        problems += trainable_problems(run, subject.trained) if sizes is not None else []
         told = estimate(subject, gpus)
     start = f"run {run.parent}" if run.parent else f"base model {run.model}"
     return {

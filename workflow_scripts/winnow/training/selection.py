@@ -121,14 +121,34 @@ def check_measured(row: Row, own: OwnKeys) -> None:
 
 
 def check_selected(rows: Sequence[Row], own: OwnKeys, metrics: Path) -> None:
-    """Check at the end that there is a best step where the recipe asks for one.
+    """Check at the end that a recipe which asks for the best step has watched a number.
 
     Raises:
-        WinnowError: if no measurement was within the guard.
+        WinnowError: if the metric was never a number.
     """
-    if own.selected_by is not None and best_step(rows, own) is None:
+    watched = own.selected_by
+    if watched is not None and standing(rows, watched.model_copy(update={"guard": None})).step is None:
         raise WinnowError(
             "recipe key select",
-            f"is best, and no measurement of {own.selected_by.metric} was within the guard (see {metrics})",
-            "widen the guard, change what the run learns, or set select to last",
+            f"is best, and no measurement of {watched.metric} is a number (see {metrics})",
+            "watch another metric, or set select to last",
         )
+
+
+def outside_guard(rows: Sequence[Row], own: OwnKeys) -> list[dict[str, Any]]:
+    """Return an alarm, in the form of those of health.py, where no step was within the guard of what selects it.
+
+    The finished model is the last step's then. An error instead would leave a training that has ended without a model,
+    and a sweep without the arm that shows what goes wrong.
+    """
+    watched = own.selected_by
+    if watched is None or watched.guard is None or best_step(rows, own) is not None:
+        return []
+    guard, last = watched.guard, [row for row in rows if row["kind"] == "eval"][-1]
+    value = float(last[guard.metric])
+    bound = guard.min if guard.min is not None and value < guard.min else guard.max
+    text = (
+        f"select is best, and {guard.metric} was never within the guard: the finished model is the last step's;"
+        " lower learning_rate, raise beta, measure more often, or widen the guard"
+    )
+    return [{"name": "outside_guard", "step": last["step"], "value": value, "threshold": bound, "message": text}]

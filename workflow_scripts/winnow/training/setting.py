@@ -24,6 +24,7 @@ from winnow.training.data import (
 from winnow.training.packing import packed_rows
 from winnow.training.recipes import Recipe, adapter_config, run_schedule, trainer_config
 from winnow.training.schedule import Schedule
+from winnow.training.trainable import check_trainable
 from winnow.training.vision import check_tower, freeze_tower, language_only
 from winnow.training.world import World
 
@@ -71,6 +72,7 @@ class Setting:
         """Check that the trainer's rows are those of the tables, all and whole, and its adapter where it may be."""
         stage, request = self.request.run.stage, self.request
         check_tower(trainer.model)
+        check_trainable(request.run, trainer.model)
         tables = ((trainer.train_dataset, request.train), (trainer.eval_dataset, request.val))
         for (rows, file), lengths in zip(tables, self.lengths, strict=True):
             if self.processor is None:

@@ -44,6 +44,9 @@ class OwnKeys(Settings):
         None,
         description="train on so many rows, the first by a hash of their ids, so that subsets are nested; null: all",
     )
+    trainable_parameters: Positive | None = Field(
+        None, description="how many the run must train, where that is to be sure; null: whatever it is"
+    )
     freeze_vision_tower: bool = Field(True, description="whether what sees images, projector included, stays as it is")
     early_stopping: EarlyStopping | None = Field(None, description="null trains to the last step")
     select: Literal["last", "best"] = Field("last", description="which step's weights are the finished model")
