@@ -19,8 +19,8 @@ corpora:
   gen_reasons: null
   hyp: null
   rq: null
-  tweets: {exclude: [gen]}
-  tweets_reasons: {exclude: [gen]}
+  tweets: &tweets {exclude: [gen], splits: {val: 0.3}}  # with mistakes of either kind
+  tweets_reasons: *tweets
 datasets: {dpo_gen: null}
 modalities: {clean: {context: 224}}
 models: {text: {tiny: {vocab_size: 640, hidden_size: 64, intermediate_size: 128, initializer_range: 0.1}}}
@@ -66,7 +66,7 @@ def test_sft_learns_what_the_words_give_away(results):
     assert 0.5 <= majority["value"] < 0.65
     assert trained["interval"][0] > majority["value"]
     assert 0.75 < trained["value"] <= 1
-    assert found["baselines"]["tfidf_logistic"]["accuracy"]["value"] > 0.75
+    assert found["baselines"]["tfidf_logistic"]["accuracy"]["interval"][0] > majority["value"]
     p = sum(found["rows"]["sft_clean"]["confusion"]["sarcastic"].values()) / found["n"]
     always = found["baselines"]["always_positive"]["f1_positive"]["value"]
     assert always == pytest.approx(2 * p / (1 + p), abs=1e-6)
@@ -137,7 +137,7 @@ def test_hard_negatives_are_what_the_model_said_wrongly_of_tweets(results):
 
 
 def test_the_report_says_plainly_whether_the_classifier_was_beaten(results):
-    page = (results / "report.html").read_text()
+    page = re.sub(r"<(script|style)\b.*?</\1>", " ", (results / "report.html").read_text(), flags=re.DOTALL)
     told = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     for name in RUNS:
         assert re.search(rf"{re.escape(name)} .{{0,60}}(TF-IDF and logistic regression)", told), name

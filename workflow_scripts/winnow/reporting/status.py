@@ -46,7 +46,10 @@ def model_status(study: ResolvedStudy) -> Status:
     used = sorted({settings.model for settings in study.modalities.values()})
     tiny = [name for name in used if study.models[name].tiny]
     if tiny:
-        text = f"random tiny model ({', '.join(tiny)}), for a CPU: its losses and samples are no result"
+        text = (
+            f"random tiny model ({', '.join(tiny)}) that saw no text but this study's:"
+            " its numbers say nothing about pretrained models"
+        )
         return Status("Base model", "bad", text, "study.json")
     names = ", ".join(f"{name}: {study.models[name].name or study.models[name].path}" for name in used)
     return Status("Base model", "good", names, "study.json")
