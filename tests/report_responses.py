@@ -168,7 +168,8 @@ def compared(study: ResolvedStudy) -> dict[str, Any]:
             {"runs": ["sft_clean", "sft_again"], "seeds": [1, 2], "stage": "sft", "values": values, "to_base": values}
         ],
     }
-    arm = {"run": "dpo_clean-beta0.1", "swept": {"beta": 0.1}, "validation": {"loss": 0.5}, "alarms": []}
+    arm = {"run": "dpo_clean-beta0.1", "runs": ["dpo_clean-beta0.1"], "swept": {"beta": 0.1}}
+    arm |= {"validation": {"loss": 0.5}, "alarms": []}
     return {
         "task": TASK,
         "metrics": {
@@ -182,6 +183,6 @@ def compared(study: ResolvedStudy) -> dict[str, Any]:
         "sweeps": [
             {"entry": "dpo_clean", "keys": ["beta"], "chosen": arm["run"], "why": "it has the <b>lowest</b> loss"}
             | {"by": {"metric": "loss", "best": "lowest", "rows": "validation"}}
-            | {"candidates": [arm, arm | {"run": "dpo_clean-beta0.05"}]}
+            | {"candidates": [arm, arm | {"run": "dpo_clean-beta0.05", "runs": ["dpo_clean-beta0.05"]}]}
         ],
     }

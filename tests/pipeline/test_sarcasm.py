@@ -136,6 +136,14 @@ def test_hard_negatives_are_what_the_model_said_wrongly_of_tweets(results):
         assert re.match(r"\w+", row["rejected"][0]["content"])[0] == {"Yes": "No", "No": "Yes"}[right]
 
 
+def test_minimal_pairs_hold_a_tweet_and_its_rephrase(results):
+    for split in ("train", "val"):
+        asked = {row["prompt_id"] for row in read_rows(results / f"datasets/rephrases/clean/{split}.parquet")}
+        tweets = {name for name in asked if not name.endswith("-rephrase")}
+        assert tweets
+        assert asked == tweets | {f"{name}-rephrase" for name in tweets}
+
+
 def test_the_report_says_plainly_whether_the_classifier_was_beaten(results):
     page = re.sub(r"<(script|style)\b.*?</\1>", " ", (results / "report.html").read_text(), flags=re.DOTALL)
     told = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))

@@ -9,7 +9,7 @@ from workflow import ROOT, plan, touch_raw_files
 
 BETAS, SEEDS = (0.01, 0.02, 0.05, 0.1, 0.5), (42, 43, 44)
 SWEPT = {f"dpo_clean-beta{beta}-seed{seed}": (beta, seed) for beta, seed in itertools.product(BETAS, SEEDS)}
-TRAINED = {"sft_clean", "sft_full_clean", "dpo_mistakes_clean", "dpo_gen_clean", *SWEPT}
+TRAINED = {"sft_clean", "sft_full_clean", "dpo_rephrases_clean", "dpo_mistakes_clean", "dpo_gen_clean", *SWEPT}
 
 
 def test_the_published_settings_are_resolved():

@@ -107,8 +107,10 @@ def test_the_draw_is_balanced_capped_and_blind_to_order(rows, balance, most):
     splits = {f"p{i}": split for i, (_, split) in enumerate(rows)}
     pairs = [RankedPair(Candidate(score(f"{p}-a", p), score(f"{p}-b", p, False), 0.5, 1.0), 0.0, 1) for p in labels]
     spec = SPEC.model_copy(update={"balance": balance, "max_pairs": most})
-    reasons = {pair.candidate.chosen.prompt_id: why for pair, why in drawn(pairs, labels, splits, spec)}
-    assert reasons == {pair.candidate.chosen.prompt_id: why for pair, why in drawn(pairs[::-1], labels, splits, spec)}
+    reasons = {pair.candidate.chosen.prompt_id: why for pair, why in drawn(pairs, labels, splits, spec, {})}
+    assert reasons == {
+        pair.candidate.chosen.prompt_id: why for pair, why in drawn(pairs[::-1], labels, splits, spec, {})
+    }
     assert reasons.keys() == labels.keys()
     taken = [name for name, why in reasons.items() if why is None]
     assert most is None or len(taken) <= most
@@ -126,6 +128,26 @@ def test_the_draw_is_balanced_capped_and_blind_to_order(rows, balance, most):
     if most is not None:  # no more is left out than must be
         room = sum(why in (None, "max_pairs") for why in reasons.values())
         assert len(taken) > min(most, room) - (len(kinds) if balance else 1)
+
+
+def test_minimal_pairs_are_a_text_and_its_rephrase_both_or_neither():
+    labels = {"p0": "sarcastic", "p1": "not_sarcastic", "p2": "sarcastic", "p3": "not_sarcastic", "p4": "sarcastic"}
+    labels |= {"p5": "not_sarcastic", "p6": "not_sarcastic"}
+    groups = {"p0": "g", "p1": "g", "p2": "h", "p3": "i", "p4": "j", "p5": "j"}  # p6 names none
+    splits = {name: "val" if groups.get(name) == "j" else "train" for name in labels}
+    pairs = [RankedPair(Candidate(score(f"{p}-a", p), score(f"{p}-b", p, False), 0.5, 1.0), 0.0, 1) for p in labels]
+
+    def reasons(**changes):
+        spec = SPEC.model_copy(update={"minimal_pairs": True} | changes)
+        return {pair.candidate.chosen.prompt_id: why for pair, why in drawn(pairs, labels, splits, spec, groups)}
+
+    found = reasons()
+    assert {name for name, why in found.items() if why is None} == {"p0", "p1", "p4", "p5"}
+    assert {found[name] for name in ("p2", "p3", "p6")} == {"no_twin"}
+    fewer = reasons(max_pairs=3)
+    taken = {name for name, why in fewer.items() if why is None}
+    assert taken in ({"p0", "p1"}, {"p4", "p5"})
+    assert not [name for name, why in reasons(max_pairs=1).items() if why is None]
 
 
 def test_no_pairs_names_the_key_to_change(tmp_path):

@@ -6,7 +6,7 @@ import yaml
 from labelled_study import STUDY
 from winnow.core.errors import WinnowError
 from winnow.core.study import load_site, load_study, read_yaml
-from winnow.reporting import checklists, limits, status
+from winnow.reporting import checklists, limits
 from workflow import ROOT
 
 
@@ -75,7 +75,6 @@ def test_mistakes_name_the_key(tmp_path, changes, said):
 def test_the_report_says_that_labels_scored(tmp_path):
     study = load(tmp_path)
     assert checklists.read_result(study, None) is None
-    assert status.checklist_status(study, None).text == "none: responses are scored by their prompts' labels"
     assert limits.choice(study.datasets["sft"]) == "every response that the signal says is right."
     assert limits.choice(study.datasets["dpo"]).endswith(
         "one of the same template that does not, as many of each label."

@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import re
 from collections import Counter
 
@@ -15,6 +16,7 @@ from report_labels import (
     LABELS,
     POSTS,
     WORDS,
+    comparison,
     difference,
     label_study,
     make_label_results,
@@ -29,6 +31,7 @@ from winnow.reporting.labels import agreement
 from winnow.reporting.page import environment
 from winnow.reporting.panels import panels_of, read_series
 from winnow.reporting.sources import Results
+from winnow.reporting.status import baseline_status
 from winnow.reporting.task import NO_TASK, inside, task_of
 
 SHOWN = 60
@@ -90,9 +93,24 @@ def test_the_head_says_which_runs_beat_the_baseline(text):
     )
     assert "dpo_clean is 0.4 points of accuracy above TF-IDF and logistic regression" in head
     assert "base_clean is 21.2" not in head, "nobody asks that of an untrained model"
-    assert "Verdict in order clean, by probability, of 1 primary metric: sft_clean against base_clean 1 better" in head
+    assert (
+        "Verdict in order clean, by probability, of 1 primary metric: sft_clean, dpo_clean against base_clean 1 better"
+        in head
+    )
     # What is answered by probability is never unread: of 140 that were written, not of 210.
     assert "Unparsed keep in mind counted as wrong: base_clean 100 % of 140" in head
+
+
+def test_of_a_sweep_the_head_tells_of_the_chosen_arm_alone(tmp_path):
+    """Fifteen sentences of a sweep would hide the others; they stand in Comparison."""
+    found = comparison(label_study(tmp_path), random.Random(0))
+    arms = [{"run": name, "runs": [name]} for name in ("dpo_clean", "sft_clean")]
+    (told,) = baseline_status(found | {"sweeps": [{"candidates": arms, "chosen": "dpo_clean"}]}, "comparison.json")
+    assert "dpo_clean is" in told.text
+    assert "sft_clean is" not in told.text
+    assert told.text.endswith("Of 1 more arms of sweeps see Comparison.")
+    (whole,) = baseline_status(found | {"sweeps": []}, "comparison.json")
+    assert "sft_clean is" in whole.text
 
 
 def test_every_run_has_its_sentence_beside_the_decisions(html, text):

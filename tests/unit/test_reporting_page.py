@@ -250,8 +250,12 @@ def test_samples_stand_beside_the_human_reviews(html, page):
 def test_generated_reviews_are_compared_in_words(page):
     text = words(page)
     head = text[: text.index("From raw records")]
-    assert "Verdict attention clean, of 2 primary metrics: sft_clean against base_clean 1 better, 1 worse" in head
-    assert "dpo_clean-beta0.1 against sft_clean 1 better, 0 worse" in head
+    said = (
+        "sft_clean, sft_lora_clean against base_clean 1 better, 1 worse; "
+        "dpo_clean-beta0.1, dpo_clean-beta0.05 against base_clean 1 better, 0 worse; "
+        "dpo_clean-beta0.1, dpo_clean-beta0.05 against sft_clean 1 better, 0 worse"
+    )
+    assert f"Verdict attention clean, of 2 primary metrics: {said}" in head
     assert "Unparsed attention counted as wrong: sft_clean 14 % of 28 comparison" in head
     assert "Unparsed keep in mind counted as wrong: base_clean 100 % of 28" in head
     assert "Valid format higher is better base_clean n 14, 14 prompts 0.0 % [−5.0, 5.0]" in text

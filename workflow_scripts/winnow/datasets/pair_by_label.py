@@ -41,6 +41,7 @@ SAME_VERDICT = "same_verdict"
 NOT_A_MISTAKE = "not_a_mistake"
 TEMPLATE = "template"
 OTHER_LABEL_RARER = "other_label_rarer"
+NO_TWIN = "no_twin"
 MAX_PAIRS = "max_pairs"
 
 LABEL_KEYS = KEYS | {
@@ -48,6 +49,7 @@ LABEL_KEYS = KEYS | {
     SAME_VERDICT: "set the corpus's key reasons, so that each prompt has a response with either verdict",
     TEMPLATE: "have both responses to a prompt written by one template",
     OTHER_LABEL_RARER: "set balance: false, or use sources and a corpus with prompts of both labels",
+    NO_TWIN: "set minimal_pairs: false, or use a corpus whose records name groups with prompts of both labels",
     MAX_PAIRS: "raise max_pairs",
 }
 _NO_MISTAKES = "the run says the right words here: raise samples, or mine from another run"
@@ -84,12 +86,13 @@ class Facts(NamedTuple):
 
     label: str | None
     source: str
+    group: str | None
 
 
 def read_facts(prompts: Path) -> dict[str, Facts]:
-    """Return prompt → label and source."""
-    rows = read_rows(prompts, ["prompt_id", "label", "source"])
-    return {row["prompt_id"]: Facts(row["label"], row["source"]) for row in rows}
+    """Return prompt → label, source and the group that its record names."""
+    rows = read_rows(prompts, ["prompt_id", "label", "source", "group"])
+    return {row["prompt_id"]: Facts(row["label"], row["source"], row["group"]) for row in rows}
 
 
 def oriented_by_checkmarks(first: Score, second: Score) -> tuple[Score, Score]:
@@ -145,39 +148,93 @@ def _place(pair: RankedPair) -> tuple[float, str]:
     return unit_interval(name, _SALT), name
 
 
+Undrawn = list[tuple[RankedPair, str]]
+
+
+def _alike(
+    pairs: Sequence[RankedPair], labels: Mapping[str, str | None], names: Sequence[str]
+) -> dict[str, list[RankedPair]]:
+    """Return pairs by their prompts' labels, of each label in the order of the draw."""
+    found: dict[str, list[RankedPair]] = {name: [] for name in names}
+    for pair in sorted(pairs, key=_place):
+        found[str(labels[pair.candidate.chosen.prompt_id])].append(pair)
+    return found
+
+
+def _strata(
+    pairs: Sequence[RankedPair],
+    labels: Mapping[str, str | None],
+    names: Sequence[str],
+    splits: Mapping[str, str],
+    *,
+    balance: bool,
+) -> tuple[list[list[RankedPair]], Undrawn]:
+    """Return what is drawn together within each split, and what balance leaves out."""
+    by_split: dict[str, list[RankedPair]] = {}
+    for pair in pairs:
+        by_split.setdefault(splits[pair.candidate.chosen.prompt_id], []).append(pair)
+    sets: list[list[RankedPair]] = []
+    left: Undrawn = []
+    for _, of_split in sorted(by_split.items()):
+        strata = _alike(of_split, labels, names)
+        if not balance:
+            sets += [[pair] for stratum in strata.values() for pair in stratum]
+            continue
+        least = min(map(len, strata.values()))
+        sets += [[strata[name][place] for name in names] for place in range(least)]
+        left += [(pair, OTHER_LABEL_RARER) for stratum in strata.values() for pair in stratum[least:]]
+    return sets, left
+
+
+def _twins(
+    pairs: Sequence[RankedPair], labels: Mapping[str, str | None], names: Sequence[str], groups: Mapping[str, str]
+) -> tuple[list[list[RankedPair]], Undrawn]:
+    """Return a pair of each label for every group that has such, and what has no twin in its group."""
+    by_group: dict[str | None, list[RankedPair]] = {}
+    for pair in pairs:
+        by_group.setdefault(groups.get(pair.candidate.chosen.prompt_id), []).append(pair)
+    sets: list[list[RankedPair]] = []
+    left: Undrawn = [(pair, NO_TWIN) for pair in by_group.pop(None, [])]
+    for _, of_group in sorted(by_group.items()):
+        strata = _alike(of_group, labels, names)
+        taken = 1 if all(strata.values()) else 0
+        if taken:
+            sets.append([strata[name][0] for name in names])
+        left += [(pair, NO_TWIN) for stratum in strata.values() for pair in stratum[taken:]]
+    return sets, left
+
+
 def drawn(
-    pairs: Sequence[RankedPair], labels: Mapping[str, str | None], splits: Mapping[str, str], spec: LabelPairs
+    pairs: Sequence[RankedPair],
+    labels: Mapping[str, str | None],
+    splits: Mapping[str, str],
+    spec: LabelPairs,
+    groups: Mapping[str, str],
 ) -> Iterator[tuple[RankedPair, str | None]]:
     """Yield each pair with the reason for which it is not taken, or None.
 
     With `balance` each split has as many pairs of each label as of the rarest one, those with the smallest hashes: the
-    k-th pairs of all labels stand and fall together, and of such sets `max_pairs` takes as many as it has room for.
+    k-th pairs of all labels stand and fall together. With `minimal_pairs` a pair of each label from one group does. Of
+    such sets `max_pairs` takes as many as it has room for.
 
     Args:
         pairs: that meet every condition.
         labels: prompt → label, of all prompts: a label without any pair is the rarest one.
         splits: prompt → split.
         spec: the dataset's settings.
+        groups: prompt → the group that its record names, for those that name one.
     """
-    strata: dict[str, dict[str, list[RankedPair]]] = {}
     names = sorted({str(label) for label in labels.values()})
-    for pair in sorted(pairs, key=_place):
-        prompt_id = pair.candidate.chosen.prompt_id
-        of_split = strata.setdefault(splits[prompt_id], {name: [] for name in names})
-        of_split[str(labels[prompt_id])].append(pair)
-    sets: list[list[RankedPair]] = []
-    for _, by_label_ in sorted(strata.items()):
-        if not spec.balance:
-            sets += [[pair] for stratum in by_label_.values() for pair in stratum]
-            continue
-        least = min(map(len, by_label_.values()))
-        sets += [[by_label_[name][place] for name in names] for place in range(least)]
-        for stratum in by_label_.values():
-            yield from ((pair, OTHER_LABEL_RARER) for pair in stratum[least:])
+    if spec.minimal_pairs:
+        sets, left = _twins(pairs, labels, names, groups)
+    else:
+        sets, left = _strata(pairs, labels, names, splits, balance=spec.balance)
+    yield from left
     sets.sort(key=lambda together: unit_interval(content_key(_place(pair)[1] for pair in together), _SALT))
-    room = len(sets) if spec.max_pairs is None else spec.max_pairs // (max(1, len(names)) if spec.balance else 1)
-    for place, together in enumerate(sets):
-        yield from ((pair, None if place < room else MAX_PAIRS) for pair in together)
+    together = max(1, len(names)) if spec.balance or spec.minimal_pairs else 1
+    room = len(sets) if spec.max_pairs is None else spec.max_pairs // together
+    for place, of_set in enumerate(sets):
+        yield from ((pair, None if place < room else MAX_PAIRS) for pair in of_set)
 
 
 def by_label(material: Material, spec: LabelPairsSpec) -> Pairing:
@@ -207,7 +264,8 @@ def by_label(material: Material, spec: LabelPairsSpec) -> Pairing:
     ranking = rank_by_length(candidates, spec.max_pairs_per_prompt)
     pairing.refused += [(pair.chosen, pair.rejected, reason) for pair, reason in ranking.refused]
     labels = {name: fact.label for name, fact in facts.items()}
-    for pair, not_drawn in drawn(ranking.kept, labels, splits, spec):
+    groups = {name: fact.group for name, fact in facts.items() if fact.group is not None}
+    for pair, not_drawn in drawn(ranking.kept, labels, splits, spec, groups):
         if not_drawn is None:
             pairing.ranking.kept.append(pair)
         else:

@@ -14,6 +14,7 @@ from winnow.datasets.pair import IDENTICAL_TEXT, LENGTH_CALIPER
 from winnow.datasets.pair_by_label import (
     COLUMNS,
     MAX_PAIRS,
+    NO_TWIN,
     OTHER_LABEL_RARER,
     TEMPLATE,
     ByLabelSpec,
@@ -31,7 +32,7 @@ from winnow.datasets.rules_dpo import TOLERANCE, every_pair_once, ranked_candida
 from winnow.datasets.scores import Score
 from winnow.datasets.text import normalised
 
-LOST = {PROMPT_FULL, RESPONSE_USED, OTHER_LABEL_RARER, MAX_PAIRS}
+LOST = {PROMPT_FULL, RESPONSE_USED, OTHER_LABEL_RARER, NO_TWIN, MAX_PAIRS}
 LATER_REASONS = LOST | {IDENTICAL_TEXT, TEMPLATE, LENGTH_CALIPER}
 
 Z_LIMIT = 4.0  # passed by chance by 3 of 100,000 corpora
@@ -116,6 +117,15 @@ def draw_repeated(evidence: Evidence, check: Check) -> None:
         check.measured |= {f"{split}_{label}": found[label] for label in sorted(labels)}
         if spec.balance:
             check.expect(len({found[label] for label in labels}) == 1, split, f"has pairs by label: {dict(found)}")
+    if spec.minimal_pairs:
+        twins: dict[str | None, set[str]] = defaultdict(set)
+        for row in evidence.chosen:
+            group = evidence.named_groups.get(row["prompt_id"])
+            twins[group].add(str(evidence.labels.get(row["prompt_id"])))
+        for group, found_labels in twins.items():
+            check.expect(
+                group is not None and found_labels == labels, str(group), f"has pairs of {sorted(found_labels)}"
+            )
     if spec.max_pairs is not None:
         check.expect(len(evidence.chosen) <= spec.max_pairs, "chosen", f"has more than {spec.max_pairs} pairs")
     ranking = rank_by_length(list(ranked_candidates(evidence, LOST)), spec.max_pairs_per_prompt)
@@ -123,7 +133,7 @@ def draw_repeated(evidence: Evidence, check: Check) -> None:
     splits = {prompt_id: rows[0].split for prompt_id, rows in evidence.split_rows.items()}
     expected = {
         (pair.candidate.chosen.response_id, pair.candidate.rejected.response_id): (pair.rank, pair.pair_score)
-        for pair, reason in drawn(known, evidence.labels, splits, spec)
+        for pair, reason in drawn(known, evidence.labels, splits, spec, evidence.named_groups)
         if reason is None
     }
     for row in evidence.chosen:

@@ -23,6 +23,8 @@ def choice(dataset: Dataset) -> str:
             )
         case ByLabel():
             balanced = ", as many of each label" if dataset.balance else ""
+            if dataset.minimal_pairs:
+                balanced = ", for a text and its author's rephrase of the other label"
             return (
                 f"pairs of a response that agrees with its prompt's label and one of the same template that does"
                 f" not{balanced}."

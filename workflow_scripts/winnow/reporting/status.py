@@ -137,14 +137,22 @@ def _first_tables(comparison: Mapping[str, Any] | None) -> Iterator[tuple[str, s
 
 
 def baseline_status(comparison: Mapping[str, Any] | None, source: str) -> list[Status]:
-    """Say for each modality which trained models beat the one that needs no training of ours."""
+    """Say which trained models beat the one that needs no training of ours; of a sweep what was chosen."""
+    sweeps = (comparison or {}).get("sweeps") or ()
+    passed_over = {run for one in sweeps for arm in one["candidates"] for run in arm["runs"] if run != one["chosen"]}
     lines = []
     for _, where, table in _first_tables(comparison):
         trained = [one for one in against_reference(table, task_of(comparison)) if one["stage"] != "base"]
+        told = [one for one in trained if one["run"] not in passed_over]
         if trained:
-            verdicts = [one["verdict"] for one in trained]
+            verdicts = [one["verdict"] for one in told]
             level: Level = "bad" if "worse" in verdicts else "good" if "better" in verdicts else "note"
-            text = "\n".join([f"{where}:", *(one["text"] for one in trained)])
+            more = (
+                [f"Of {len(trained) - len(told)} more arms of sweeps see Comparison."]
+                if len(told) < len(trained)
+                else []
+            )
+            text = "\n".join([f"{where}:", *(one["text"] for one in told), *more])
             lines.append(Status("Baseline", level, text, source))
     return lines
 
@@ -154,17 +162,20 @@ def verdict_status(comparison: Mapping[str, Any] | None, source: str) -> list[St
     primary = ((comparison or {}).get("family") or {}).get("metrics") or []
     lines = []
     for modality, where, table in _first_tables(comparison):
-        said, better, worse = [], 0, 0
+        found: dict[tuple[str, int, int], list[str]] = {}
         for row in table["rows"]:
             # A parent that is the base model is said once.
             others = {f"base_{modality}": "to_base", row["parent"]: "to_parent"} if row["to_base"] else {}
             for other, key in others.items():
-                found = verdict_counts(row, key, primary)
-                said.append(f"{row['run']} against {other} {found['better']} better, {found['worse']} worse")
-                better, worse = better + found["better"], worse + found["worse"]
-        if said:
-            level: Level = "bad" if worse else "good" if better else "note"
+                counts = verdict_counts(row, key, primary)
+                found.setdefault((other, counts["better"], counts["worse"]), []).append(row["run"])
+        if found:
+            level: Level = "bad" if any(key[2] for key in found) else "good" if any(key[1] for key in found) else "note"
             metrics = "metric" if len(primary) == 1 else "metrics"
+            said = [
+                f"{', '.join(runs)} against {other} {better} better, {worse} worse"
+                for (other, better, worse), runs in found.items()
+            ]
             text = f"{where}, of {len(primary)} primary {metrics}: {'; '.join(said)}"
             lines.append(Status("Verdict", level, text, source))
     return lines

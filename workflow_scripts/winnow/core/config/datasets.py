@@ -72,6 +72,9 @@ class LabelPairs(Settings):
     corpus: Name
     sources: tuple[str, ...] = Field((), description="only prompts of these sources (tweet, rephrase); none named: all")
     balance: bool = Field(True, description="as many pairs of each label in train, and in val, drawn by hash")
+    minimal_pairs: bool = Field(
+        False, description="only prompts of a group that has both labels, one of each: a tweet and its rephrase"
+    )
     max_pairs: Positive | None = Field(None, description="of train and val together, drawn by hash; null = all")
     max_pairs_per_prompt: Positive = 1
     overlap_policy: Literal["allow", "response_disjoint", "prompt_disjoint"] = Field(
