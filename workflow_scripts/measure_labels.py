@@ -17,11 +17,7 @@ Example:
 import argparse
 import json
 from pathlib import Path
-from typing import Annotated, Self
 
-from pydantic import Field, model_validator
-
-from winnow.core.config.base import Modality, Settings
 from winnow.core.entry import run
 from winnow.core.errors import WinnowError
 from winnow.core.files import write_text
@@ -33,23 +29,9 @@ from winnow.core.study import parse
 from winnow.evaluation.labels.measuring import REFERENCE, count_rows, measure_all
 from winnow.evaluation.labels.prompts import check_heldout, read_labelled
 from winnow.evaluation.labels.runs import check_alike, read_answered
+from winnow.evaluation.labels.spec import MeasuringSpec
 
 SOFTWARE = ["numpy", "pyarrow", "scikit-learn", "scipy"]
-
-
-class _Spec(Settings):
-    runs: dict[str, Modality]
-    answers: dict[str, str]
-    # The labels with the positive one first: canonical JSON keeps no order of keys.
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
-
-    @model_validator(mode="after")
-    def _of_one_kind(self) -> Self:
-        if sorted(self.classes) != sorted(self.answers):
-            raise ValueError("answers and classes do not name the same labels")
-        if REFERENCE in self.runs:
-            raise ValueError(f"a run is named {REFERENCE}, as the baseline is: rename it")
-        return self
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Read each source once, measure, and write the manifest last."""
     args = parse_args()
-    spec = parse(_Spec, json.loads(args.spec), "--spec")
+    spec = parse(MeasuringSpec, json.loads(args.spec), "--spec")
     generations, rows_of = named_paths(args.generations, "--generations"), named_paths(args.rows, "--rows")
     for option, paths in (("--generations", generations), ("--rows", rows_of)):
         if paths.keys() != spec.runs.keys():
