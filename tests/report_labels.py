@@ -115,15 +115,18 @@ def _scores(root: Path, study: ResolvedStudy) -> None:
     )
 
 
+def _split(at: int) -> str:
+    return "train" if at % 5 else "val"
+
+
 def _datasets(root: Path, study: ResolvedStudy, draw: random.Random) -> None:
-    split = lambda at: "train" if at % 5 else "val"  # noqa: E731 - one expression, used twice below
     chosen = [
-        _row(CHOSEN_RESPONSES, response_id=f"posts-{at:02}-v", prompt_id=f"posts-{at:02}", split=split(at))
+        _row(CHOSEN_RESPONSES, response_id=f"posts-{at:02}-v", prompt_id=f"posts-{at:02}", split=_split(at))
         for at in range(POSTS)
     ]
     pairs = [
         _row(
-            CHOSEN_PAIRS, pair_id=f"x{at}", prompt_id=f"tweets-{at:02}", split=split(at), chosen_id=f"tweets-{at:02}-v"
+            CHOSEN_PAIRS, pair_id=f"x{at}", prompt_id=f"tweets-{at:02}", split=_split(at), chosen_id=f"tweets-{at:02}-v"
         )
         | {"checkmark_diff": 1, "length_ratio": draw.uniform(0.8, 1.25)}
         for at in range(40)

@@ -37,6 +37,20 @@ class Metric:
     primary: bool = False
 
 
+# What is told of whatever a model wrote, whichever the task.
+OF_ANY_RESPONSE = (
+    Metric("tokens", "Tokens", "tokens", None, "mean", "Tokens that the model generated, by its own tokenizer."),
+    Metric(
+        "mean_entropy",
+        "Entropy",
+        "nats",
+        None,
+        "mean",
+        "Mean entropy of the model's next-token distribution over its own response, at temperature 1.",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Task:
     """What runs are asked to do, how that is measured, and in which words it is told.

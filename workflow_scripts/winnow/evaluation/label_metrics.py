@@ -1,6 +1,6 @@
 """The metrics of answers that are labels, and what a study of them is called and compared by."""
 
-from winnow.evaluation.catalogue import Metric, Task
+from winnow.evaluation.catalogue import OF_ANY_RESPONSE, Metric, Task
 
 _METRICS = (
     Metric(
@@ -123,15 +123,7 @@ _METRICS = (
         "Probability that the response begins with any word that may answer: low means that the model would rather say "
         "something else, and that its choice between the words says little. By probability only.",
     ),
-    Metric("tokens", "Tokens", "tokens", None, "mean", "Tokens that the model generated, by its own tokenizer."),
-    Metric(
-        "mean_entropy",
-        "Entropy",
-        "nats",
-        None,
-        "mean",
-        "Mean entropy of the model's next-token distribution over its own response, at temperature 1.",
-    ),
+    *OF_ANY_RESPONSE,
 )
 
 LABELS = Task(

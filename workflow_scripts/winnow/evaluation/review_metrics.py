@@ -1,6 +1,6 @@
 """The metrics of generated reviews, and what a study of them is called and compared by."""
 
-from winnow.evaluation.catalogue import Metric, Task
+from winnow.evaluation.catalogue import OF_ANY_RESPONSE, Metric, Task
 
 _METRICS = (
     # Whether there is a review at all.
@@ -310,15 +310,7 @@ _METRICS = (
         "mean",
         "Words divided by the mean words of the paper's (other) human reviews.",
     ),
-    Metric("tokens", "Tokens", "tokens", None, "mean", "Tokens that the model generated, by its own tokenizer."),
-    Metric(
-        "mean_entropy",
-        "Entropy",
-        "nats",
-        None,
-        "mean",
-        "Mean entropy of the model's next-token distribution over its own response, at temperature 1.",
-    ),
+    *OF_ANY_RESPONSE,
 )
 
 REVIEWS = Task(
